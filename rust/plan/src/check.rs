@@ -1,0 +1,91 @@
+//! Decoding and the checks that serde cannot state: bounds, and indices that point somewhere.
+
+use std::fmt;
+
+use crate::{Action, Plan, SCHEMA};
+
+/// Why a plan was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    /// Where, as `routes[3].action.upstream`; empty where the text is no plan at all.
+    pub path: String,
+    /// What is wrong there.
+    pub why: String,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.why) } else { write!(f, "{}: {}", self.path, self.why) }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+pub(crate) fn decode(bytes: &[u8]) -> Result<Plan, PlanError> {
+    let plan: Plan = serde_json::from_slice(bytes)
+        .map_err(|error| PlanError { path: String::new(), why: format!("not a plan: {error}") })?;
+    check(&plan)?;
+    Ok(plan)
+}
+
+fn check(plan: &Plan) -> Result<(), PlanError> {
+    require(plan.schema == SCHEMA, "schema", || {
+        format!("this engine runs schema {SCHEMA}, the plan has {}", plan.schema)
+    })?;
+    require(plan.server.head_bytes >= 1024 && plan.server.head_bytes <= 1 << 20, "server.head_bytes", || {
+        "must be 1024 to 1048576".into()
+    })?;
+    require((1..=1000).contains(&plan.server.head_fields), "server.head_fields", || "must be 1 to 1000".into())?;
+    for (at, route) in plan.routes.iter().enumerate() {
+        let here = |part: &str| format!("routes[{at}].{part}");
+        indices(&route.listeners, plan.listeners.len(), &here("listeners"))?;
+        indices(&route.limits, plan.limits.len(), &here("limits"))?;
+        indices(&route.concurrency, plan.concurrency.len(), &here("concurrency"))?;
+        indices(route.hook.as_slice(), plan.hooks.len(), &here("hook"))?;
+        require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || "must be 1 to 16".into())?;
+        match &route.action {
+            Action::Forward { upstream } => {
+                indices(&[*upstream], plan.upstreams.len(), &here("action.upstream"))?;
+            }
+            Action::Redirect(redirect) => {
+                require(matches!(redirect.status, 301 | 302 | 303 | 307 | 308), &here("action.status"), || {
+                    format!("{} does not redirect; use 301, 302, 303, 307 or 308", redirect.status)
+                })?;
+            }
+            Action::Respond(respond) => {
+                require((200..600).contains(&respond.status), &here("action.status"), || "must be 200 to 599".into())?;
+            }
+            Action::Hook => require(route.hook.is_some(), &here("hook"), || "this action needs a hook".into())?,
+            Action::Builtin { .. } => {}
+        }
+    }
+    for (at, upstream) in plan.upstreams.iter().enumerate() {
+        require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || "needs at least one".into())?;
+        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+            require((1..=1000).contains(&endpoint.weight), &format!("upstreams[{at}].endpoints[{index}].weight"), || {
+                "must be 1 to 1000".into()
+            })?;
+        }
+    }
+    for (at, limit) in plan.limits.iter().enumerate() {
+        let here = |part: &str| format!("limits[{at}].{part}");
+        require(limit.rate.tokens > 0 && limit.rate.per_ms > 0, &here("rate"), || "must be above zero".into())?;
+        require(limit.burst > 0, &here("burst"), || "must be at least 1".into())?;
+        require((1..=limit.burst).contains(&limit.cost), &here("cost"), || "must be 1 to burst".into())?;
+    }
+    for (at, cap) in plan.concurrency.iter().enumerate() {
+        require(cap.max > 0, &format!("concurrency[{at}].max"), || "must be at least 1".into())?;
+    }
+    Ok(())
+}
+
+fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {
+    match list.iter().find(|index| **index as usize >= len) {
+        Some(index) => Err(PlanError { path: path.into(), why: format!("index {index} points past {len} entries") }),
+        None => Ok(()),
+    }
+}
+
+fn require(holds: bool, path: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
+    if holds { Ok(()) } else { Err(PlanError { path: path.into(), why: why() }) }
+}

@@ -1,0 +1,19 @@
+//! Where connections are accepted.
+
+use serde::Deserialize;
+
+use crate::Address;
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// As logs and metrics call it: the address as written.
+    pub name: String,
+    /// An IP address or a Unix socket.
+    pub address: Address,
+    /// Whether every connection must open with a PROXY protocol header (v1 or v2), from trusted proxies only.
+    pub proxy_protocol: bool,
+    /// Whether it is the admin listener: not logged, not counted as traffic, open while draining.
+    pub admin: bool,
+}
