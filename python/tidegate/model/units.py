@@ -1,0 +1,162 @@
+"""How times, sizes, rates and shares are written: `10s`, `64KiB`, `100/s`, `20%`.
+
+The model keeps them as they were written, so that what is printed is what was meant; the lowering reads
+them with the functions here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
+
+MAX_MS = 2**32 - 1
+"""The longest time that a plan can hold: 49 days."""
+
+Duration = Annotated[str, Meta(extra={"reads": "duration"}, extra_json_schema={"examples": ["500ms", "10s", "5m"]})]
+"""`500ms`, `10s`, `1h30m`; `0` where it means "no bound"."""
+
+Size = Annotated[str, Meta(extra={"reads": "size"}, extra_json_schema={"examples": ["64KiB", "1MB", "10"]})]
+"""`64KiB`, `1MB`, `10` (bytes)."""
+
+RateText = Annotated[str, Meta(extra={"reads": "rate"}, extra_json_schema={"examples": ["100/s", "600/min", "5/h"]})]
+"""`100/s`, `600/min`, `5/h`, `1/10s`."""
+
+Percent = Annotated[str, Meta(extra={"reads": "percent"}, extra_json_schema={"examples": ["20%"]})]
+"""`20%`."""
+
+
+class Unreadable(ValueError):  # noqa: N818 — it says what the text is, not that it is an error
+    """A text that is none of what it should be: what is wrong, and what would be right."""
+
+    def __init__(self, what: str, right: str) -> None:
+        super().__init__(what, right)
+        self.what = what
+        self.right = right
+
+
+class Rate(NamedTuple):
+    """`tokens` every `per_ms` milliseconds."""
+
+    tokens: int
+    per_ms: int
+
+
+_TIME = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PER = {**_TIME, "sec": 1000, "second": 1000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "tb": 1000**4,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+    "tib": 1024**4,
+}
+_DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,3})?(?:ms|s|min|m|h|d))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,3}))? ?([A-Za-z]*)", re.ASCII)
+_RATE = re.compile(r"(\d{1,12}) ?/ ?(\d{0,9})([a-z]+)", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,4}) ?%?", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def duration(text: str) -> int:
+    """Milliseconds of `1h30m`, `10s`, `500ms` or `0`; raises `Unreadable`."""
+    if text == "0":
+        return 0
+    if not _DURATION.fullmatch(text):
+        if text.isdecimal():
+            raise Unreadable(f"`{text}` is a time without a unit", f"write `{text}s` or `{text}ms`")
+        raise Unreadable(f"`{text}` is not a time", "write it as `500ms`, `10s`, `5m` or `1h30m`")
+    total = 0
+    smallest = MAX_MS + 1
+    for number, unit in _DURATION_PART.findall(text):
+        if _TIME[unit] >= smallest:
+            raise Unreadable(f"`{text}` is not a time", "write units once and from large to small, as `1h30m`")
+        smallest = _TIME[unit]
+        whole, _, fraction = number.partition(".")
+        milliseconds = int(whole) * smallest * 1000 + int(fraction.ljust(3, "0") or 0) * smallest
+        if milliseconds % 1000:
+            raise Unreadable(f"`{text}` is finer than a millisecond", "write whole milliseconds")
+        total += milliseconds // 1000
+    if total > MAX_MS:
+        raise Unreadable(f"`{text}` is too long", "write at most 49d")
+    return total
+
+
+@lru_cache(maxsize=1024)
+def size(text: str) -> int:
+    """Bytes of `64KiB`, `1MB`, `1.5GiB` or `10`; raises `Unreadable`."""
+    found = _SIZE.fullmatch(text)
+    unit = found[3].lower() if found else ""
+    if not found or unit not in _BYTES:
+        right = "write it as `64KiB`, `1MB` or `10` (bytes)"
+        if found and unit in ("k", "m", "g", "t"):
+            letter = unit.upper()
+            right = f"write `{text[:-1].strip()}{letter}iB` (1024) or `{text[:-1].strip()}{letter}B` (1000)"
+        raise Unreadable(f"`{text}` is not a size", right)
+    fraction = int((found[2] or "").ljust(3, "0"))
+    total, rest = divmod(int(found[1]) * 1000 * _BYTES[unit] + fraction * _BYTES[unit], 1000)
+    if rest:
+        raise Unreadable(f"`{text}` is not a whole number of bytes", f"write `{total}`")
+    if total >= 2**63:
+        raise Unreadable(f"`{text}` is too large", "write at most 8388607TiB")
+    return total
+
+
+@lru_cache(maxsize=1024)
+def rate(text: str) -> Rate:
+    """What `100/s`, `600/min`, `5/h` or `1/10s` says; raises `Unreadable`."""
+    found = _RATE.fullmatch(text)
+    if not found or found[3] not in _PER:
+        right = "write it as `100/s`, `600/min` or `5/h`"
+        if text.isdecimal():
+            right = f"write `{text}/s` or `{text}/min`"
+        raise Unreadable(f"`{text}` is not a rate", right)
+    tokens, per_ms = int(found[1]), int(found[2] or 1) * _PER[found[3]]
+    if tokens == 0 or per_ms == 0:
+        raise Unreadable(f"`{text}` lets nothing through", "to refuse everything, use `access: {deny: [0.0.0.0/0, ::/0]}`")
+    if tokens >= 2**32:
+        raise Unreadable(f"`{text}` is too fast to count", "leave the limit out")
+    return Rate(tokens, per_ms)
+
+
+@lru_cache(maxsize=256)
+def percent(text: str) -> int:
+    """The number of `20%`, 0 to 100; raises `Unreadable`."""
+    found = _PERCENT.fullmatch(text)
+    if not found or int(found[1]) > 100:
+        raise Unreadable(f"`{text}` is not a share", "write `0%` to `100%`")
+    return int(found[1])
+
+
+def show_duration(milliseconds: int) -> str:
+    """The shortest way to write a time, as `1h30m`; `duration` reads it back."""
+    if milliseconds == 0:
+        return "0"
+    parts = []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, milliseconds = divmod(milliseconds, _TIME[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def show_size(number: int) -> str:
+    """The shortest exact way to write a size, as `64KiB`; `size` reads it back."""
+    for unit, name in ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if number >= unit and number % unit == 0:
+            return f"{number // unit}{name}"
+    return str(number)
+
+
+def show_rate(value: Rate) -> str:
+    """How a rate is written, as `100/s`; `rate` reads it back."""
+    names = {1000: "s", 60_000: "min", 3_600_000: "h", 86_400_000: "d"}
+    return f"{value.tokens}/{names.get(value.per_ms) or show_duration(value.per_ms)}"

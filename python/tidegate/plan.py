@@ -1,0 +1,609 @@
+"""The compiled configuration, as `rust/plan` decodes it: plain data, every key there, no defaults.
+
+Knows: the shape of a plan and its schema number.
+Never: what people write, which value is a good one.
+
+Times are milliseconds and sizes bytes. `rust/plan/src` says what each key means; the names are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+"""The schema of the plans that are lowered; the engine refuses any other."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all records of a plan have in common: nothing is optional, nothing unknown."""
+
+
+class AddressIp(Part, tag_field="kind", tag="ip"):
+    """A literal IP address, `ip` without brackets."""
+
+    ip: str
+    port: int
+
+
+class AddressName(Part, tag_field="kind", tag="name"):
+    """A host name (endpoints only)."""
+
+    host: str
+    port: int
+
+
+class AddressUnix(Part, tag_field="kind", tag="unix"):
+    """A Unix stream socket."""
+
+    path: str
+
+
+Address = AddressIp | AddressName | AddressUnix
+
+VariableName = Literal[
+    "client_ip",
+    "peer_ip",
+    "peer_port",
+    "host",
+    "authority",
+    "scheme",
+    "method",
+    "path",
+    "query",
+    "request_uri",
+    "request_id",
+    "route",
+    "upstream",
+    "user",
+    "listener",
+    "status",
+    "duration",
+    "time",
+    "protocol",
+    "dollar",
+]
+
+
+class Text(Part, tag_field="kind", tag="text"):
+    """As it stands."""
+
+    value: str
+
+
+class Variable(Part, tag_field="kind", tag="variable"):
+    """Something that the request knows."""
+
+    name: VariableName
+
+
+class HeaderValue(Part, tag_field="kind", tag="header"):
+    """`${header:NAME}`."""
+
+    name: str
+
+
+class QueryValue(Part, tag_field="kind", tag="query"):
+    """`${query:NAME}`."""
+
+    name: str
+
+
+class CookieValue(Part, tag_field="kind", tag="cookie"):
+    """`${cookie:NAME}`."""
+
+    name: str
+
+
+class Capture(Part, tag_field="kind", tag="capture"):
+    """`${1}`, `${name}`, `${capture:name}`."""
+
+    name: str
+
+
+TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Capture
+Template = list[TemplatePart]
+
+
+class RequestId(Part):
+    """The request id that is sent upstream and logged."""
+
+    header: str
+    trust: bool
+    respond: bool
+
+
+class Server(Part):
+    """Bounds and manners that all listeners share."""
+
+    head_bytes: int
+    head_fields: int
+    head_timeout_ms: int
+    body_timeout_ms: int
+    send_timeout_ms: int
+    keep_alive_ms: int
+    keep_alive_requests: int
+    tunnel_idle_ms: int
+    drain_ms: int
+    max_connections: int
+    trusted_proxies: list[str]
+    forwarded: Literal["x_forwarded", "forwarded", "both", "none"]
+    via: bool
+    request_id: RequestId
+    trace: bool
+    server_name: str
+    merge_slashes: bool
+    limit_keys: int
+
+
+class Listener(Part):
+    """One listening socket."""
+
+    name: str
+    address: Address
+    proxy_protocol: bool
+    admin: bool
+
+
+class PathPrefix(Part, tag_field="kind", tag="prefix"):
+    """By whole segments."""
+
+    value: str
+
+
+class PathExact(Part, tag_field="kind", tag="exact"):
+    """The whole path."""
+
+    value: str
+
+
+class PathRegex(Part, tag_field="kind", tag="regex"):
+    """Unanchored."""
+
+    value: str
+
+
+PathMatch = PathPrefix | PathExact | PathRegex
+
+
+class ValuePresent(Part, tag_field="kind", tag="present"):
+    """It is there."""
+
+
+class ValueAbsent(Part, tag_field="kind", tag="absent"):
+    """It is not there."""
+
+
+class ValueExact(Part, tag_field="kind", tag="exact"):
+    """It is this."""
+
+    value: str
+
+
+class ValueRegex(Part, tag_field="kind", tag="regex"):
+    """The pattern is found in it."""
+
+    value: str
+
+
+ValueTest = ValuePresent | ValueAbsent | ValueExact | ValueRegex
+
+
+class ValueMatch(Part):
+    """A condition on one header field or one query parameter."""
+
+    name: str
+    test: ValueTest
+
+
+class Matches(Part):
+    """The conditions of a route."""
+
+    hosts: list[str]
+    path: PathMatch
+    methods: list[str]
+    headers: list[ValueMatch]
+    query: list[ValueMatch]
+
+
+class Access(Part):
+    """Who may come by address."""
+
+    allow: list[str]
+    deny: list[str]
+
+
+class KeyHeader(Part, tag_field="kind", tag="header"):
+    """A field whose whole value is the key."""
+
+    name: str
+
+
+class KeyBearer(Part, tag_field="kind", tag="bearer"):
+    """`Authorization: Bearer KEY`."""
+
+
+class KeyQuery(Part, tag_field="kind", tag="query"):
+    """A query parameter."""
+
+    name: str
+
+
+KeySource = KeyHeader | KeyBearer | KeyQuery
+
+
+class ApiKey(Part):
+    """One key."""
+
+    name: str
+    sha256: str
+
+
+class ApiKeys(Part, tag_field="kind", tag="api_keys"):
+    """API keys, by hash."""
+
+    source: KeySource
+    keys: list[ApiKey]
+    strip: bool
+
+
+class BasicUser(Part):
+    """One user."""
+
+    name: str
+    sha256: str
+
+
+class Basic(Part, tag_field="kind", tag="basic"):
+    """Names and passwords, by hash."""
+
+    realm: str
+    users: list[BasicUser]
+    strip: bool
+
+
+Auth = ApiKeys | Basic
+
+
+class RewritePrefix(Part, tag_field="kind", tag="prefix"):
+    """The part that the route's prefix matched is replaced."""
+
+    with_: str = msgspec.field(name="with")
+
+
+class RewriteTemplate(Part, tag_field="kind", tag="template"):
+    """The whole path."""
+
+    template: Template
+
+
+class RewriteRegex(Part, tag_field="kind", tag="regex"):
+    """Every place where the pattern is found."""
+
+    pattern: str
+    with_: str = msgspec.field(name="with")
+
+
+PathRewrite = RewritePrefix | RewriteTemplate | RewriteRegex
+
+
+class Rewrite(Part):
+    """What the upstream gets instead of the request's own target and host."""
+
+    path: PathRewrite | None
+    host: Template | None
+    query: Template | None
+
+
+class HeaderEdit(Part):
+    """One edit of a head's fields."""
+
+    kind: Literal["set", "add", "remove"]
+    name: str
+    value: Template
+
+
+class Timeouts(Part):
+    """Waiting times towards an upstream; 0 for no bound."""
+
+    connect_ms: int
+    head_ms: int
+    idle_ms: int
+    total_ms: int
+
+
+RetryReason = Literal["connect", "reset", "timeout", "500", "502", "503", "504", "429"]
+
+
+class Retry(Part):
+    """When a failed attempt is followed by another."""
+
+    attempts: int
+    on: list[RetryReason]
+    non_idempotent: bool
+    budget_percent: int
+    replay_bytes: int
+
+
+class Forward(Part, tag_field="kind", tag="forward"):
+    """An upstream answers."""
+
+    upstream: int
+
+
+class Redirect(Part, tag_field="kind", tag="redirect"):
+    """A redirect."""
+
+    status: int
+    location: Template
+
+
+class Respond(Part, tag_field="kind", tag="respond"):
+    """A fixed response."""
+
+    status: int
+    content_type: str
+    body: Template
+
+
+class Builtin(Part, tag_field="kind", tag="builtin"):
+    """Something that the engine itself knows."""
+
+    name: Literal["healthz", "readyz", "metrics", "not_found"]
+
+
+class HookAction(Part, tag_field="kind", tag="hook"):
+    """The route's hook answers."""
+
+
+Action = Forward | Redirect | Respond | Builtin | HookAction
+
+
+class Route(Part):
+    """One route: conditions, stages, action."""
+
+    name: str
+    listeners: list[int]
+    matches: Matches
+    access: Access | None
+    auth: Auth | None
+    limits: list[int]
+    concurrency: list[int]
+    hook: int | None
+    body_bytes: int | None
+    rewrite: Rewrite | None
+    request_headers: list[HeaderEdit]
+    response_headers: list[HeaderEdit]
+    timeouts: Timeouts
+    retry: Retry
+    access_log: bool
+    action: Action
+
+
+class ClientIpPart(Part, tag_field="kind", tag="client_ip"):
+    """The client's address."""
+
+
+class HeaderPart(Part, tag_field="kind", tag="header"):
+    """A request field."""
+
+    name: str
+
+
+class CookiePart(Part, tag_field="kind", tag="cookie"):
+    """A cookie."""
+
+    name: str
+
+
+class ApiKeyPart(Part, tag_field="kind", tag="api_key"):
+    """The name of the key or user."""
+
+
+class PathPart(Part, tag_field="kind", tag="path"):
+    """The normalised path."""
+
+
+class HostPart(Part, tag_field="kind", tag="host"):
+    """The host."""
+
+
+class RoutePart(Part, tag_field="kind", tag="route"):
+    """The route."""
+
+
+KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | PathPart | HostPart | RoutePart
+
+
+class Rate(Part):
+    """`tokens` every `per_ms`."""
+
+    tokens: int
+    per_ms: int
+
+
+class Limit(Part):
+    """A token bucket for each value of a key."""
+
+    name: str
+    key: list[KeyPart]
+    rate: Rate
+    burst: int
+    cost: int
+    delay_ms: int
+
+
+class Concurrency(Part):
+    """A cap on requests in flight for each value of a key."""
+
+    name: str
+    key: list[KeyPart]
+    max: int
+
+
+class Endpoint(Part):
+    """One address that answers."""
+
+    address: Address
+    weight: int
+    authority: str
+
+
+class RoundRobin(Part, tag_field="kind", tag="round_robin"):
+    """Smooth weighted round robin."""
+
+
+class LeastRequests(Part, tag_field="kind", tag="least_requests"):
+    """The fewest in flight by weight."""
+
+
+class LeastLatency(Part, tag_field="kind", tag="least_latency"):
+    """The better of two random ones by latency times in flight."""
+
+
+class Hash(Part, tag_field="kind", tag="hash"):
+    """The same endpoint for the same key."""
+
+    key: list[KeyPart]
+
+
+Balance = RoundRobin | LeastRequests | LeastLatency | Hash
+
+
+class Pool(Part):
+    """Connections to one endpoint."""
+
+    idle_max: int
+    idle_ms: int
+    lifetime_ms: int
+    max_connections: int
+    queue_max: int
+    queue_ms: int
+
+
+class PassiveHealth(Part):
+    """Ejection by what requests saw."""
+
+    failures: int
+    count_5xx: bool
+    eject_ms: int
+    max_percent: int
+
+
+class TcpProbe(Part, tag_field="kind", tag="tcp"):
+    """A connection."""
+
+
+class HttpProbe(Part, tag_field="kind", tag="http"):
+    """`GET path`."""
+
+    path: str
+    host: str
+    status: tuple[int, int]
+
+
+HealthProbe = TcpProbe | HttpProbe
+
+
+class ActiveHealth(Part):
+    """Ejection by probes."""
+
+    probe: HealthProbe
+    interval_ms: int
+    timeout_ms: int
+    healthy: int
+    unhealthy: int
+
+
+class Upstream(Part):
+    """A group of endpoints that serve the same thing."""
+
+    name: str
+    endpoints: list[Endpoint]
+    balance: Balance
+    pool: Pool
+    passive: PassiveHealth | None
+    active: ActiveHealth | None
+    slow_start_ms: int
+
+
+class Hook(Part):
+    """A Python function that routes call."""
+
+    name: str
+    timeout_ms: int
+    body: bool
+    body_bytes: int
+    on_failure: Literal["allow", "refuse"]
+
+
+class CombinedFormat(Part, tag_field="kind", tag="combined"):
+    """nginx's `combined`."""
+
+
+class JsonFormat(Part, tag_field="kind", tag="json"):
+    """One JSON object a line."""
+
+
+class TemplateFormat(Part, tag_field="kind", tag="template"):
+    """A template."""
+
+    template: Template
+
+
+LogFormat = CombinedFormat | JsonFormat | TemplateFormat
+
+
+class FileSink(Part, tag_field="kind", tag="file"):
+    """A file, absolute."""
+
+    path: str
+
+
+class StdoutSink(Part, tag_field="kind", tag="stdout"):
+    """Standard output."""
+
+
+class SyslogSink(Part, tag_field="kind", tag="syslog"):
+    """RFC 5424."""
+
+    address: Address
+    facility: int
+    tag: str
+
+
+LogSink = FileSink | StdoutSink | SyslogSink
+
+
+class AccessLog(Part):
+    """One line a request."""
+
+    format: LogFormat
+    sink: LogSink
+    buffer_bytes: int
+    flush_ms: int
+
+
+class Plan(Part):
+    """Everything that the engine runs."""
+
+    schema: int
+    server: Server
+    listeners: list[Listener]
+    routes: list[Route]
+    upstreams: list[Upstream]
+    limits: list[Limit]
+    concurrency: list[Concurrency]
+    hooks: list[Hook]
+    access_log: AccessLog | None
+
+
+def encode(plan: Plan) -> bytes:
+    """The plan as the engine takes it."""
+    return msgspec.json.encode(plan)
+
+
+def decode(data: bytes) -> Plan:
+    """The plan of those bytes; raises `msgspec.ValidationError` with a path where they are none."""
+    return msgspec.json.decode(data, type=Plan)
