@@ -1,0 +1,109 @@
+"""The engine as Python sees it: one plan in, bound addresses and counters out, hook calls and answers by value.
+
+Everything here is thread-safe. No method waits for traffic except `stop`, which lets other Python threads run meanwhile.
+"""
+
+from typing import final
+
+class PlanRejected(Exception):
+    """The engine refuses a plan; `path` is the place in it (`routes[3].action`), empty where it is no plan at all."""
+
+    path: str
+    why: str
+
+class EngineError(Exception):
+    """The plan is fine and the machine says no: an address in use, no descriptors left. Names the listener and the reason."""
+
+@final
+class Call:
+    """One request that waits for a hook's word. Fields are built when they are read; text is latin-1, as it came."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def generation(self) -> int:
+        """Which plan the request runs under: 1 for that of `start`, one more for each `apply` that was taken."""
+    @property
+    def hook(self) -> int:
+        """Index in that plan's `hooks`."""
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    def header(self, name: str) -> str | None: ...
+    @property
+    def body(self) -> bytes | None:
+        """The whole body where the plan asks for it, else `None`."""
+
+@final
+class Verdict:
+    """What a hook decided. Without a status the request goes on, with the edits and to the upstream that are named."""
+
+    def __new__(
+        cls,
+        *,
+        set_headers: list[tuple[str, str]] = ...,
+        remove_headers: list[str] = ...,
+        upstream: str | None = None,
+        status: int | None = None,
+        response_headers: list[tuple[str, str]] = ...,
+        body: bytes = b"",
+        reason: str | None = None,
+    ) -> Verdict: ...
+
+@final
+class Gateway:
+    """The running engine: one thread for each worker."""
+
+    def __new__(cls, workers: int) -> Gateway: ...
+    def start(self, plan: bytes) -> list[str]:
+        """Binds and serves; bound addresses in the plan's order. Raises PlanRejected, EngineError."""
+    def apply(self, plan: bytes) -> list[str]:
+        """Swaps the plan under traffic. The old one stays when it raises PlanRejected or EngineError."""
+    def drain(self) -> None:
+        """Stops accepting (admin listeners go on) and closes idle connections. Returns at once."""
+    def connections(self) -> int:
+        """Open client connections, those of admin listeners apart."""
+    def stop(self) -> None:
+        """Cuts what is left and waits for the workers to end."""
+    def reopen_logs(self) -> None: ...
+    def stats(self) -> bytes:
+        """JSON, in the shape that `tidegate.stats.EngineStats` describes."""
+    def metrics(self) -> bytes:
+        """Prometheus text."""
+    def calls_fd(self) -> int:
+        """An eventfd that is readable while calls wait."""
+    def take_calls(self, most: int) -> list[Call]:
+        """Up to `most` waiting calls, oldest first; never blocks."""
+    def answer(self, answers: list[tuple[int, Verdict | None]]) -> None:
+        """Answers by call id; `None` lets the request pass. Answers that come too late are dropped."""
+    def fail(self, failures: list[tuple[int, str]]) -> None:
+        """Calls that ended without an answer, and why: the hook's `on_failure` decides."""
+
+def check(plan: bytes) -> None:
+    """Raises PlanRejected for everything that `start` would refuse, except binding."""
+
+def explain(plan: bytes, listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
+    """What would happen to a request, as JSON. Raises PlanRejected."""
+
+def version() -> str: ...

@@ -1,0 +1,217 @@
+"""What a hook is given and what it may say: a request, and a decision."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A hook's word. `refuse`, `answer` and `modify` make one; `None` in its place lets the request pass."""
+
+    set_headers: tuple[tuple[str, str], ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    upstream: str | None = None
+    status: int | None = None
+    response_headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None  # with a status, None has the gateway write application/problem+json
+    reason: str | None = None
+
+
+def refuse(status: int = 403, message: str | None = None, headers: Fields = ()) -> Decision:
+    """Refuses the request: the client gets `application/problem+json` with the message, the log gets it as the reason."""
+    if not 400 <= status <= 599:
+        raise ValueError(f"{status} does not refuse; use 400 to 599, or answer()")
+    return Decision(status=status, response_headers=_pairs(headers), reason=message)
+
+
+def answer(status: int = 200, body: Any = b"", headers: Fields = ()) -> Decision:
+    """Answers in the upstream's place: bytes as they are, text as UTF-8, anything else as JSON.
+
+    The content type follows the body (none for bytes) unless `headers` names one.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is no final status; use 200 to 599")
+    fields = _pairs(headers)
+    kind = None
+    if isinstance(body, str):
+        kind, body = "text/plain; charset=utf-8", body.encode()
+    elif not isinstance(body, bytes):
+        kind, body = "application/json", json.dumps(body, separators=(",", ":")).encode()
+    if kind is not None and not any(name.lower() == "content-type" for name, _ in fields):
+        fields = (("Content-Type", kind), *fields)
+    return Decision(status=status, response_headers=fields, body=body)
+
+
+def modify(
+    *, set_headers: Fields = (), remove_headers: Iterable[str] = (), upstream: str | None = None
+) -> Decision:
+    """Lets the request go on, changed: request headers set or removed, another of the configuration's upstreams picked."""
+    if isinstance(remove_headers, str):
+        raise TypeError("remove_headers is a list of names, not one name")
+    return Decision(set_headers=_pairs(set_headers), remove_headers=tuple(remove_headers), upstream=upstream)
+
+
+class Headers(Mapping[str, str]):
+    """Request headers by name in any case; of a repeated one the first value, `getall` gives them all."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower()
+        for key, value in self._pairs:
+            if key.lower() == wanted:
+                return value
+        raise KeyError(name)
+
+    def getall(self, name: str) -> list[str]:
+        """Every value of that name, in the order they came."""
+        wanted = name.lower()
+        return [value for key, value in self._pairs if key.lower() == wanted]
+
+    def items_as_sent(self) -> list[tuple[str, str]]:
+        """Names and values as the client sent them, repeated ones too."""
+        return list(self._pairs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key.lower() for key, _ in self._pairs))
+
+    def __len__(self) -> int:
+        return len({key.lower() for key, _ in self._pairs})
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"  # names only: values carry secrets
+
+
+class Call(Protocol):
+    """What a request is made from; the engine's own object has this shape."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def hook(self) -> int: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def listener(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    def header(self, name: str) -> str | None: ...
+    @property
+    def body(self) -> bytes | None: ...
+
+
+class Request:
+    """A request as a hook sees it: read only, and each part is fetched when it is first asked for."""
+
+    __slots__ = ("_call", "_headers")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._headers: Headers | None = None
+
+    @property
+    def method(self) -> str:
+        """As sent: `GET`."""
+        return self._call.method
+
+    @property
+    def target(self) -> str:
+        """As sent: `/a%20b?c=d`."""
+        return self._call.target
+
+    @property
+    def path(self) -> str:
+        """The normalised path, which routes are matched on."""
+        return self._call.path
+
+    @property
+    def query(self) -> str:
+        """Without `?`; empty for none."""
+        return self._call.query
+
+    @property
+    def host(self) -> str:
+        """Lower case, without port."""
+        return self._call.host
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`, as trusted proxies tell it."""
+        return self._call.scheme
+
+    @property
+    def client_ip(self) -> str:
+        """The client's address, as trusted proxies tell it."""
+        return self._call.client_ip
+
+    @property
+    def request_id(self) -> str:
+        """As the log and the upstream know it."""
+        return self._call.request_id
+
+    @property
+    def route(self) -> str:
+        """The name of the route that matched."""
+        return self._call.route
+
+    @property
+    def listener(self) -> str:
+        """The name of the listener that took the connection."""
+        return self._call.listener
+
+    @property
+    def user(self) -> str:
+        """The name of the API key or user that came in; empty for none."""
+        return self._call.user
+
+    @property
+    def headers(self) -> Headers:
+        """All headers."""
+        if self._headers is None:
+            self._headers = Headers(self._call.headers)
+        return self._headers
+
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """One header's first value: cheaper than `headers` where one is all that is needed."""
+        value = self._call.header(name)
+        return default if value is None else value
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole body where the configuration asks for it (`body: true`), else `None`."""
+        return self._call.body
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path} {self.request_id}>"
+
+
+def _pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
+    items = fields.items() if isinstance(fields, Mapping) else fields
+    return tuple((str(name), str(value)) for name, value in items)

@@ -1,0 +1,126 @@
+"""The process's own figures, and the status that is put together from them and from the engine's."""
+
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any, Final, TypedDict
+
+BOUNDS_MS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+
+
+class HookFigures:
+    """What became of one hook's calls, and how long its function took."""
+
+    __slots__ = ("_buckets", "failed", "full", "late", "name", "total_s")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failed = 0
+        self.late = 0
+        self.full = 0
+        self.total_s = 0.0
+        self._buckets = [0] * (len(BOUNDS_MS) + 1)
+
+    def took(self, seconds: float) -> None:
+        """Counts one call."""
+        self.total_s += seconds
+        self._buckets[bisect_left(BOUNDS_MS, seconds * 1000)] += 1
+
+    @property
+    def calls(self) -> int:
+        """Those that the function ran for."""
+        return sum(self._buckets)
+
+    def quantile_ms(self, share: float) -> float | None:
+        """The upper bound of the bucket that holds this share of calls; None where there were none or it has no bound."""
+        wanted = share * self.calls
+        seen = 0
+        for bound, count in zip((*BOUNDS_MS, None), self._buckets, strict=True):
+            seen += count
+            if seen >= wanted and seen:
+                return bound
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `/status`."""
+        return {
+            "name": self.name,
+            "calls": self.calls,
+            "failed": self.failed,
+            "late": self.late,
+            "refused_full": self.full,
+            "mean_ms": round(self.total_s * 1000 / self.calls, 3) if self.calls else None,
+            "p50_ms": self.quantile_ms(0.5),
+            "p99_ms": self.quantile_ms(0.99),
+        }
+
+
+class Reloads:
+    """What came of the configurations that were tried since the start."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.applied = 0
+        self.failed = 0
+        self.last_at: float | None = None
+        self.last_error: str | None = None
+
+    def succeeded(self) -> None:
+        """A plan is in force."""
+        self.generation += 1
+        self.applied += 1
+        self.last_at, self.last_error = time.time(), None
+
+    def refused(self, error: str) -> None:
+        """A configuration was wrong; the plan before it stays."""
+        self.failed += 1
+        self.last_at, self.last_error = time.time(), error
+
+    def as_json(self) -> dict[str, Any]:
+        """For `/status`; the start counts as the first one applied."""
+        return {
+            "applied": self.applied,
+            "failed": self.failed,
+            "last_at": None if self.last_at is None else round(self.last_at, 3),
+            "last_error": self.last_error,
+        }
+
+
+class EngineStats(TypedDict, total=False):
+    """What the engine's `stats()` holds. Counters are totals since the start, latencies milliseconds."""
+
+    connections: int
+    requests: int
+    in_flight: int
+    statuses: dict[str, int]
+    latency_ms: dict[str, float]
+    workers: list[dict[str, Any]]
+    listeners: list[dict[str, Any]]
+    routes: list[dict[str, Any]]
+    upstreams: list[dict[str, Any]]
+    limits: list[dict[str, Any]]
+    refusals: dict[str, int]
+
+
+def assemble(
+    *, about: dict[str, Any], reloads: Reloads, hooks: Iterable[HookFigures], engine: EngineStats
+) -> dict[str, Any]:
+    """The whole status: what the process knows about itself, then what the engine counted."""
+    return {
+        **about,
+        "generation": reloads.generation,
+        "reloads": reloads.as_json(),
+        "memory_bytes": memory_bytes(),
+        "hooks": [figures.as_json() for figures in hooks],
+        "engine": engine,
+    }
+
+
+def memory_bytes() -> int | None:
+    """Resident memory of this process; None where /proc is not to be read."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
