@@ -115,6 +115,12 @@ impl Concurrency {
     }
 }
 
+impl fmt::Debug for Concurrency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency").field("memory_bytes", &self.memory_bytes()).finish_non_exhaustive()
+    }
+}
+
 /// Counts one more if the key has a slot.
 #[inline]
 fn acquire_known(bucket: Bucket<'_>, key: u64, max: u32) -> Option<Result<(), Full>> {

@@ -1,5 +1,6 @@
 //! Token buckets for many keys, shared by all workers in memory that never grows.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -93,6 +94,12 @@ impl Table {
                 return decision;
             }
         }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("memory_bytes", &self.memory_bytes()).finish_non_exhaustive()
     }
 }
 
