@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ConfigError", "ConfigErrors", "ConfigWarning", "Place", "PlanRejected", "TidegateError"]
+__all__ = ["ConfigError", "ConfigErrors", "ConfigWarning", "Place", "TidegateError"]
 
 
 class Place(NamedTuple):
@@ -72,15 +72,3 @@ class ConfigWarning(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.place}: warning: {self.what}" + (f"; {self.right}" if self.right else "")
-
-
-class PlanRejected(TidegateError):
-    """The engine's refusal of a plan: a path in the plan as `routes[3].action.upstream`, and why."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(path, why)
-        self.path = path
-        self.why = why
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.why}" if self.path else self.why

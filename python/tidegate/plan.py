@@ -20,21 +20,21 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What all records of a plan have in common: nothing is optional, nothing unknown."""
 
 
-class AddressIp(Part, tag_field="kind", tag="ip"):
+class AddressIp(Part, tag_field="kind", tag="ip", frozen=True, kw_only=True):
     """A literal IP address, `ip` without brackets."""
 
     ip: str
     port: int
 
 
-class AddressName(Part, tag_field="kind", tag="name"):
+class AddressName(Part, tag_field="kind", tag="name", frozen=True, kw_only=True):
     """A host name (endpoints only)."""
 
     host: str
     port: int
 
 
-class AddressUnix(Part, tag_field="kind", tag="unix"):
+class AddressUnix(Part, tag_field="kind", tag="unix", frozen=True, kw_only=True):
     """A Unix stream socket."""
 
     path: str
@@ -66,37 +66,37 @@ VariableName = Literal[
 ]
 
 
-class Text(Part, tag_field="kind", tag="text"):
+class Text(Part, tag_field="kind", tag="text", frozen=True, kw_only=True):
     """As it stands."""
 
     value: str
 
 
-class Variable(Part, tag_field="kind", tag="variable"):
+class Variable(Part, tag_field="kind", tag="variable", frozen=True, kw_only=True):
     """Something that the request knows."""
 
     name: VariableName
 
 
-class HeaderValue(Part, tag_field="kind", tag="header"):
+class HeaderValue(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
     """`${header:NAME}`."""
 
     name: str
 
 
-class QueryValue(Part, tag_field="kind", tag="query"):
+class QueryValue(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
     """`${query:NAME}`."""
 
     name: str
 
 
-class CookieValue(Part, tag_field="kind", tag="cookie"):
+class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
     """`${cookie:NAME}`."""
 
     name: str
 
 
-class Capture(Part, tag_field="kind", tag="capture"):
+class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
     """`${1}`, `${name}`, `${capture:name}`."""
 
     name: str
@@ -106,7 +106,7 @@ TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Captur
 Template = list[TemplatePart]
 
 
-class RequestId(Part):
+class RequestId(Part, frozen=True, kw_only=True):
     """The request id that is sent upstream and logged."""
 
     header: str
@@ -114,7 +114,7 @@ class RequestId(Part):
     respond: bool
 
 
-class Server(Part):
+class Server(Part, frozen=True, kw_only=True):
     """Bounds and manners that all listeners share."""
 
     head_bytes: int
@@ -137,7 +137,7 @@ class Server(Part):
     limit_keys: int
 
 
-class Listener(Part):
+class Listener(Part, frozen=True, kw_only=True):
     """One listening socket."""
 
     name: str
@@ -146,19 +146,19 @@ class Listener(Part):
     admin: bool
 
 
-class PathPrefix(Part, tag_field="kind", tag="prefix"):
+class PathPrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
     """By whole segments."""
 
     value: str
 
 
-class PathExact(Part, tag_field="kind", tag="exact"):
+class PathExact(Part, tag_field="kind", tag="exact", frozen=True, kw_only=True):
     """The whole path."""
 
     value: str
 
 
-class PathRegex(Part, tag_field="kind", tag="regex"):
+class PathRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
     """Unanchored."""
 
     value: str
@@ -167,21 +167,21 @@ class PathRegex(Part, tag_field="kind", tag="regex"):
 PathMatch = PathPrefix | PathExact | PathRegex
 
 
-class ValuePresent(Part, tag_field="kind", tag="present"):
+class ValuePresent(Part, tag_field="kind", tag="present", frozen=True, kw_only=True):
     """It is there."""
 
 
-class ValueAbsent(Part, tag_field="kind", tag="absent"):
+class ValueAbsent(Part, tag_field="kind", tag="absent", frozen=True, kw_only=True):
     """It is not there."""
 
 
-class ValueExact(Part, tag_field="kind", tag="exact"):
+class ValueExact(Part, tag_field="kind", tag="exact", frozen=True, kw_only=True):
     """It is this."""
 
     value: str
 
 
-class ValueRegex(Part, tag_field="kind", tag="regex"):
+class ValueRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
     """The pattern is found in it."""
 
     value: str
@@ -190,14 +190,14 @@ class ValueRegex(Part, tag_field="kind", tag="regex"):
 ValueTest = ValuePresent | ValueAbsent | ValueExact | ValueRegex
 
 
-class ValueMatch(Part):
+class ValueMatch(Part, frozen=True, kw_only=True):
     """A condition on one header field or one query parameter."""
 
     name: str
     test: ValueTest
 
 
-class Matches(Part):
+class Matches(Part, frozen=True, kw_only=True):
     """The conditions of a route."""
 
     hosts: list[str]
@@ -207,24 +207,24 @@ class Matches(Part):
     query: list[ValueMatch]
 
 
-class Access(Part):
+class Access(Part, frozen=True, kw_only=True):
     """Who may come by address."""
 
     allow: list[str]
     deny: list[str]
 
 
-class KeyHeader(Part, tag_field="kind", tag="header"):
+class KeyHeader(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
     """A field whose whole value is the key."""
 
     name: str
 
 
-class KeyBearer(Part, tag_field="kind", tag="bearer"):
+class KeyBearer(Part, tag_field="kind", tag="bearer", frozen=True, kw_only=True):
     """`Authorization: Bearer KEY`."""
 
 
-class KeyQuery(Part, tag_field="kind", tag="query"):
+class KeyQuery(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
     """A query parameter."""
 
     name: str
@@ -233,14 +233,14 @@ class KeyQuery(Part, tag_field="kind", tag="query"):
 KeySource = KeyHeader | KeyBearer | KeyQuery
 
 
-class ApiKey(Part):
+class ApiKey(Part, frozen=True, kw_only=True):
     """One key."""
 
     name: str
     sha256: str
 
 
-class ApiKeys(Part, tag_field="kind", tag="api_keys"):
+class ApiKeys(Part, tag_field="kind", tag="api_keys", frozen=True, kw_only=True):
     """API keys, by hash."""
 
     source: KeySource
@@ -248,14 +248,14 @@ class ApiKeys(Part, tag_field="kind", tag="api_keys"):
     strip: bool
 
 
-class BasicUser(Part):
+class BasicUser(Part, frozen=True, kw_only=True):
     """One user."""
 
     name: str
     sha256: str
 
 
-class Basic(Part, tag_field="kind", tag="basic"):
+class Basic(Part, tag_field="kind", tag="basic", frozen=True, kw_only=True):
     """Names and passwords, by hash."""
 
     realm: str
@@ -266,19 +266,19 @@ class Basic(Part, tag_field="kind", tag="basic"):
 Auth = ApiKeys | Basic
 
 
-class RewritePrefix(Part, tag_field="kind", tag="prefix"):
+class RewritePrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
     """The part that the route's prefix matched is replaced."""
 
     with_: str = msgspec.field(name="with")
 
 
-class RewriteTemplate(Part, tag_field="kind", tag="template"):
+class RewriteTemplate(Part, tag_field="kind", tag="template", frozen=True, kw_only=True):
     """The whole path."""
 
     template: Template
 
 
-class RewriteRegex(Part, tag_field="kind", tag="regex"):
+class RewriteRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
     """Every place where the pattern is found."""
 
     pattern: str
@@ -288,7 +288,7 @@ class RewriteRegex(Part, tag_field="kind", tag="regex"):
 PathRewrite = RewritePrefix | RewriteTemplate | RewriteRegex
 
 
-class Rewrite(Part):
+class Rewrite(Part, frozen=True, kw_only=True):
     """What the upstream gets instead of the request's own target and host."""
 
     path: PathRewrite | None
@@ -296,7 +296,7 @@ class Rewrite(Part):
     query: Template | None
 
 
-class HeaderEdit(Part):
+class HeaderEdit(Part, frozen=True, kw_only=True):
     """One edit of a head's fields."""
 
     kind: Literal["set", "add", "remove"]
@@ -304,7 +304,7 @@ class HeaderEdit(Part):
     value: Template
 
 
-class Timeouts(Part):
+class Timeouts(Part, frozen=True, kw_only=True):
     """Waiting times towards an upstream; 0 for no bound."""
 
     connect_ms: int
@@ -316,7 +316,7 @@ class Timeouts(Part):
 RetryReason = Literal["connect", "reset", "timeout", "500", "502", "503", "504", "429"]
 
 
-class Retry(Part):
+class Retry(Part, frozen=True, kw_only=True):
     """When a failed attempt is followed by another."""
 
     attempts: int
@@ -326,20 +326,20 @@ class Retry(Part):
     replay_bytes: int
 
 
-class Forward(Part, tag_field="kind", tag="forward"):
+class Forward(Part, tag_field="kind", tag="forward", frozen=True, kw_only=True):
     """An upstream answers."""
 
     upstream: int
 
 
-class Redirect(Part, tag_field="kind", tag="redirect"):
+class Redirect(Part, tag_field="kind", tag="redirect", frozen=True, kw_only=True):
     """A redirect."""
 
     status: int
     location: Template
 
 
-class Respond(Part, tag_field="kind", tag="respond"):
+class Respond(Part, tag_field="kind", tag="respond", frozen=True, kw_only=True):
     """A fixed response."""
 
     status: int
@@ -347,20 +347,20 @@ class Respond(Part, tag_field="kind", tag="respond"):
     body: Template
 
 
-class Builtin(Part, tag_field="kind", tag="builtin"):
+class Builtin(Part, tag_field="kind", tag="builtin", frozen=True, kw_only=True):
     """Something that the engine itself knows."""
 
     name: Literal["healthz", "readyz", "metrics", "not_found"]
 
 
-class HookAction(Part, tag_field="kind", tag="hook"):
+class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
     """The route's hook answers."""
 
 
 Action = Forward | Redirect | Respond | Builtin | HookAction
 
 
-class Route(Part):
+class Route(Part, frozen=True, kw_only=True):
     """One route: conditions, stages, action."""
 
     name: str
@@ -381,49 +381,49 @@ class Route(Part):
     action: Action
 
 
-class ClientIpPart(Part, tag_field="kind", tag="client_ip"):
+class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):
     """The client's address."""
 
 
-class HeaderPart(Part, tag_field="kind", tag="header"):
+class HeaderPart(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
     """A request field."""
 
     name: str
 
 
-class CookiePart(Part, tag_field="kind", tag="cookie"):
+class CookiePart(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
     """A cookie."""
 
     name: str
 
 
-class ApiKeyPart(Part, tag_field="kind", tag="api_key"):
+class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=True):
     """The name of the key or user."""
 
 
-class PathPart(Part, tag_field="kind", tag="path"):
+class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
     """The normalised path."""
 
 
-class HostPart(Part, tag_field="kind", tag="host"):
+class HostPart(Part, tag_field="kind", tag="host", frozen=True, kw_only=True):
     """The host."""
 
 
-class RoutePart(Part, tag_field="kind", tag="route"):
+class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
     """The route."""
 
 
 KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | PathPart | HostPart | RoutePart
 
 
-class Rate(Part):
+class Rate(Part, frozen=True, kw_only=True):
     """`tokens` every `per_ms`."""
 
     tokens: int
     per_ms: int
 
 
-class Limit(Part):
+class Limit(Part, frozen=True, kw_only=True):
     """A token bucket for each value of a key."""
 
     name: str
@@ -434,7 +434,7 @@ class Limit(Part):
     delay_ms: int
 
 
-class Concurrency(Part):
+class Concurrency(Part, frozen=True, kw_only=True):
     """A cap on requests in flight for each value of a key."""
 
     name: str
@@ -442,7 +442,7 @@ class Concurrency(Part):
     max: int
 
 
-class Endpoint(Part):
+class Endpoint(Part, frozen=True, kw_only=True):
     """One address that answers."""
 
     address: Address
@@ -450,19 +450,19 @@ class Endpoint(Part):
     authority: str
 
 
-class RoundRobin(Part, tag_field="kind", tag="round_robin"):
+class RoundRobin(Part, tag_field="kind", tag="round_robin", frozen=True, kw_only=True):
     """Smooth weighted round robin."""
 
 
-class LeastRequests(Part, tag_field="kind", tag="least_requests"):
+class LeastRequests(Part, tag_field="kind", tag="least_requests", frozen=True, kw_only=True):
     """The fewest in flight by weight."""
 
 
-class LeastLatency(Part, tag_field="kind", tag="least_latency"):
+class LeastLatency(Part, tag_field="kind", tag="least_latency", frozen=True, kw_only=True):
     """The better of two random ones by latency times in flight."""
 
 
-class Hash(Part, tag_field="kind", tag="hash"):
+class Hash(Part, tag_field="kind", tag="hash", frozen=True, kw_only=True):
     """The same endpoint for the same key."""
 
     key: list[KeyPart]
@@ -471,7 +471,7 @@ class Hash(Part, tag_field="kind", tag="hash"):
 Balance = RoundRobin | LeastRequests | LeastLatency | Hash
 
 
-class Pool(Part):
+class Pool(Part, frozen=True, kw_only=True):
     """Connections to one endpoint."""
 
     idle_max: int
@@ -482,7 +482,7 @@ class Pool(Part):
     queue_ms: int
 
 
-class PassiveHealth(Part):
+class PassiveHealth(Part, frozen=True, kw_only=True):
     """Ejection by what requests saw."""
 
     failures: int
@@ -491,11 +491,11 @@ class PassiveHealth(Part):
     max_percent: int
 
 
-class TcpProbe(Part, tag_field="kind", tag="tcp"):
+class TcpProbe(Part, tag_field="kind", tag="tcp", frozen=True, kw_only=True):
     """A connection."""
 
 
-class HttpProbe(Part, tag_field="kind", tag="http"):
+class HttpProbe(Part, tag_field="kind", tag="http", frozen=True, kw_only=True):
     """`GET path`."""
 
     path: str
@@ -506,7 +506,7 @@ class HttpProbe(Part, tag_field="kind", tag="http"):
 HealthProbe = TcpProbe | HttpProbe
 
 
-class ActiveHealth(Part):
+class ActiveHealth(Part, frozen=True, kw_only=True):
     """Ejection by probes."""
 
     probe: HealthProbe
@@ -516,7 +516,7 @@ class ActiveHealth(Part):
     unhealthy: int
 
 
-class Upstream(Part):
+class Upstream(Part, frozen=True, kw_only=True):
     """A group of endpoints that serve the same thing."""
 
     name: str
@@ -528,7 +528,7 @@ class Upstream(Part):
     slow_start_ms: int
 
 
-class Hook(Part):
+class Hook(Part, frozen=True, kw_only=True):
     """A Python function that routes call."""
 
     name: str
@@ -538,15 +538,15 @@ class Hook(Part):
     on_failure: Literal["allow", "refuse"]
 
 
-class CombinedFormat(Part, tag_field="kind", tag="combined"):
+class CombinedFormat(Part, tag_field="kind", tag="combined", frozen=True, kw_only=True):
     """nginx's `combined`."""
 
 
-class JsonFormat(Part, tag_field="kind", tag="json"):
+class JsonFormat(Part, tag_field="kind", tag="json", frozen=True, kw_only=True):
     """One JSON object a line."""
 
 
-class TemplateFormat(Part, tag_field="kind", tag="template"):
+class TemplateFormat(Part, tag_field="kind", tag="template", frozen=True, kw_only=True):
     """A template."""
 
     template: Template
@@ -555,17 +555,17 @@ class TemplateFormat(Part, tag_field="kind", tag="template"):
 LogFormat = CombinedFormat | JsonFormat | TemplateFormat
 
 
-class FileSink(Part, tag_field="kind", tag="file"):
+class FileSink(Part, tag_field="kind", tag="file", frozen=True, kw_only=True):
     """A file, absolute."""
 
     path: str
 
 
-class StdoutSink(Part, tag_field="kind", tag="stdout"):
+class StdoutSink(Part, tag_field="kind", tag="stdout", frozen=True, kw_only=True):
     """Standard output."""
 
 
-class SyslogSink(Part, tag_field="kind", tag="syslog"):
+class SyslogSink(Part, tag_field="kind", tag="syslog", frozen=True, kw_only=True):
     """RFC 5424."""
 
     address: Address
@@ -576,7 +576,7 @@ class SyslogSink(Part, tag_field="kind", tag="syslog"):
 LogSink = FileSink | StdoutSink | SyslogSink
 
 
-class AccessLog(Part):
+class AccessLog(Part, frozen=True, kw_only=True):
     """One line a request."""
 
     format: LogFormat
@@ -585,7 +585,7 @@ class AccessLog(Part):
     flush_ms: int
 
 
-class Plan(Part):
+class Plan(Part, frozen=True, kw_only=True):
     """Everything that the engine runs."""
 
     schema: int

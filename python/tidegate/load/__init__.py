@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Environ
     from collections.abc import Sequence
 
-    from tidegate.load.tree import Node, SourceMap
+    from tidegate.load.problems import Problems
+    from tidegate.load.tree import Mapping, Node, SourceMap
     from tidegate.model.config import Config
 
 __all__ = ["Loaded", "from_flags", "load"]
@@ -72,20 +73,23 @@ def from_flags(
     return _finish(root, [], Problems(), os.environ if environ is None else environ)
 
 
-def _finish(root: Node, files: list[Path], problems: object, environ: Environ[str, str]) -> Loaded:
+def _finish(root: Mapping, files: list[Path], problems: Problems, environ: Environ[str, str]) -> Loaded:
     from tidegate.load.decode import decode
-    from tidegate.load.problems import Problems
-    from tidegate.load.tree import Mapping, SourceMap
+    from tidegate.load.tree import SourceMap
 
-    assert isinstance(root, Mapping)
-    assert isinstance(problems, Problems)
     config = decode(root, problems, environ)
     problems.raise_if_any()
     assert config is not None, "what cannot be decoded is told"
-    return Loaded(config, SourceMap(root), files)
+    where = SourceMap(root)
+    if config.state is not None:
+        import msgspec
+
+        state = Path(where.directory(("state",)), Path(config.state).expanduser())
+        config = msgspec.structs.replace(config, state=str(state))
+    return Loaded(config, where, files)
 
 
-def _flags(listen: Sequence[str], to: Sequence[str], admin: str | None, workers: int | None) -> Node:
+def _flags(listen: Sequence[str], to: Sequence[str], admin: str | None, workers: int | None) -> Mapping:
     from tidegate.load.tree import Key, Mapping, Scalar, Sequence_, Source
 
     entries: dict[str, tuple[Key, Node]] = {}

@@ -206,7 +206,9 @@ def _list(item: Reader, name: str) -> Reader:
         if not isinstance(node, Sequence_):
             if _is_null(node):
                 return []
-            return context.wrong(node, f"`{name}` is a list, not {_called(node)}", f"write `{name}: [ … ]` or one `- …` a line")
+            return context.wrong(
+                node, f"`{name}` is a list, not {_called(node)}", f"write `{name}: [ … ]` or one `- …` a line"
+            )
         values = [item(inner, context) for inner in node.items]
         return INVALID if INVALID in values else values
 
@@ -218,7 +220,9 @@ def _dict(item: Reader, name: str) -> Reader:
         if not isinstance(node, Mapping):
             if _is_null(node):
                 return {}
-            return context.wrong(node, f"`{name}` is a mapping of names, not {_called(node)}", f"write `{name}: {{NAME: …}}`")
+            return context.wrong(
+                node, f"`{name}` is a mapping of names, not {_called(node)}", f"write `{name}: {{NAME: …}}`"
+            )
         values = {key: item(inner, context) for key, (_, inner) in node.entries.items()}
         return INVALID if any(value is INVALID for value in values.values()) else values
 
@@ -266,7 +270,9 @@ def _literal(values: tuple[Any, ...]) -> Reader:
 
     def read(node: Node, context: Context) -> Any:
         if not isinstance(node, Scalar):
-            return context.wrong(node, f"{_called(node)} is not one of the values here", f"write {_listed(list(texts), 'or')}")
+            return context.wrong(
+                node, f"{_called(node)} is not one of the values here", f"write {_listed(list(texts), 'or')}"
+            )
         text = context.text(node)
         if text is None:
             return INVALID
@@ -281,7 +287,9 @@ def _literal(values: tuple[Any, ...]) -> Reader:
 
 def _secret(node: Node, context: Context) -> Any:
     if not isinstance(node, Scalar):
-        return context.wrong(node, f"a secret is a text, not {_called(node)}", 'write "${NAME}" to take it from the environment')
+        return context.wrong(
+            node, f"a secret is a text, not {_called(node)}", 'write "${NAME}" to take it from the environment'
+        )
     text = context.text(node)
     if text is None:
         return INVALID
@@ -301,7 +309,9 @@ def _str(reads: str, pattern: str | None) -> Reader:
 
     def read(node: Node, context: Context) -> Any:
         if not isinstance(node, Scalar):
-            return context.wrong(node, f"a text belongs here, not {_called(node)}", "write a text, in quotes where it begins with a sign")
+            return context.wrong(
+                node, f"a text belongs here, not {_called(node)}", "write a text, in quotes where it begins with a sign"
+            )
         text = context.text(node)
         if text is None:
             return INVALID

@@ -54,7 +54,9 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
         elif found[2] == ":-":
             out.append(expand(rest, environ))
         else:
-            raise EnvironmentError_(f"the environment variable {name} is not set", expand(rest, environ) or "set it", found[0])
+            raise EnvironmentError_(
+                f"the environment variable {name} is not set", expand(rest, environ) or "set it", found[0]
+            )
     out.append(text[at:])
     return "".join(out)
 

@@ -116,7 +116,7 @@ def _expanded(scalar: Scalar, source: Source, problems: Problems, environ: Envir
     base = Path(source.name).parent
     if not glob.has_magic(pattern):
         return [str(base / pattern)]
-    return sorted(str(base / name) for name in glob.glob(pattern, root_dir=base or ".", recursive=True))
+    return sorted(str(base / name) for name in glob.glob(pattern, root_dir=base, recursive=True))
 
 
 def _join(into: Mapping, other: Mapping, path: tuple[str, ...], problems: Problems) -> None:
@@ -143,4 +143,3 @@ def _joins(path: tuple[str, ...]) -> bool:
 
 def _conflict(first: Key, second: Key, problems: Problems) -> None:
     problems.error_at(second.place, f"`{second.text}` is already set at {first.place}", "keep one of them")
-

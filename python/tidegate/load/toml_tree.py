@@ -39,7 +39,9 @@ def parse(text: str, source: Source, problems: Problems) -> Mapping | None:
         line = int(found[1]) if found and found[1] else max(len(source.lines), 1)
         col = int(found[2]) if found and found[2] else 1
         what = f"not TOML: {message[: found.start()] if found else message}"
-        problems.error_at(Place(source.name, line, col), what, 'write `key = "value"`, `[table]` or `[[list]]`, each key once')
+        problems.error_at(
+            Place(source.name, line, col), what, 'write `key = "value"`, `[table]` or `[[list]]`, each key once'
+        )
         return None
     places = _Scanner(text.replace("\r\n", "\n")).places()
     root = _build(data, (), places, source, (1, 1))

@@ -46,7 +46,11 @@ def parse(text: str, source: Source, problems: Problems) -> Mapping | None:
         problems.error_at(place, _told(error), _right(source, place))
         return None
     except yaml.reader.ReaderError as error:
-        problems.error_at(Place(source.name), f"a character that YAML does not allow, at offset {error.position}", "save the file as UTF-8 text")
+        problems.error_at(
+            Place(source.name),
+            f"a character that YAML does not allow, at offset {error.position}",
+            "save the file as UTF-8 text",
+        )
         return None
     except ConfigError as error:
         problems.errors.append(error)
@@ -76,8 +80,14 @@ class _Builder:
                 return root
             if isinstance(event, (StreamStartEvent, DocumentStartEvent, DocumentEndEvent)):
                 if isinstance(event, DocumentStartEvent) and root is not None:
-                    mark = event.start_mark
-                    raise ConfigError(self.source.name, mark.line + 1, mark.column + 1, "a second document begins here", "keep one document a file; use `include:` for more files")
+                    mark: Any = event.start_mark
+                    raise ConfigError(
+                        self.source.name,
+                        mark.line + 1,
+                        mark.column + 1,
+                        "a second document begins here",
+                        "keep one document a file; use `include:` for more files",
+                    )
                 continue
             root = self.node(event, 0)
 
@@ -89,14 +99,22 @@ class _Builder:
             return self.alias(event.anchor, line, col)
         if event.tag is not None and event.tag not in _TAGS and event.tag != "!":
             tag = event.tag.replace(_STANDARD, "!!")
-            self.problems.error_at(Place(self.source.name, line, col), f"the tag `{tag}` means nothing here", "leave it out")
+            self.problems.error_at(
+                Place(self.source.name, line, col), f"the tag `{tag}` means nothing here", "leave it out"
+            )
         if kind is ScalarEvent:
             scalar = Scalar(event.value, self.source, line, col, not event.style)
             if event.anchor:
                 self.anchors[event.anchor] = scalar
             return scalar
         if depth > _MAX_DEPTH:
-            raise ConfigError(self.source.name, line, col, f"more than {_MAX_DEPTH} levels deep", "nothing in a configuration is nested so deep")
+            raise ConfigError(
+                self.source.name,
+                line,
+                col,
+                f"more than {_MAX_DEPTH} levels deep",
+                "nothing in a configuration is nested so deep",
+            )
         if event.anchor:
             self.anchors[event.anchor] = None
         made: Node
@@ -107,14 +125,22 @@ class _Builder:
 
     def alias(self, anchor: str, line: int, col: int) -> Node:
         if anchor not in self.anchors:
-            raise ConfigError(self.source.name, line, col, f"`*{anchor}` refers to nothing above", f"write `&{anchor}` before the value that is meant")
+            raise ConfigError(
+                self.source.name,
+                line,
+                col,
+                f"`*{anchor}` refers to nothing above",
+                f"write `&{anchor}` before the value that is meant",
+            )
         node = self.anchors[anchor]
         if node is None:
-            raise ConfigError(self.source.name, line, col, f"`*{anchor}` refers to what it is part of", "write the value out")
+            raise ConfigError(
+                self.source.name, line, col, f"`*{anchor}` refers to what it is part of", "write the value out"
+            )
         return node
 
     def sequence(self, line: int, col: int, depth: int) -> Sequence_:
-        items = []
+        items: list[Node] = []
         while True:
             event = self.next()
             if type(event) is SequenceEndEvent:
@@ -139,7 +165,9 @@ class _Builder:
                 merged.append((key, value))
             elif key.text in entries:
                 first = entries[key.text][0].place
-                self.problems.error_at(key.place, f"`{key.text}` is here twice, first at line {first.line}", "keep one of them")
+                self.problems.error_at(
+                    key.place, f"`{key.text}` is here twice, first at line {first.line}", "keep one of them"
+                )
             else:
                 entries[key.text] = (key, value)
         for key, value in merged:

@@ -15,7 +15,6 @@ from tidegate.model.log import AccessLog
 from tidegate.model.route import Edits, Headers, Match, Redirect, Respond, Rewrite, Route, ValueTest
 from tidegate.model.secret import Secret
 from tidegate.model.server import RequestId, Server
-from tidegate.model.state import state_directory
 from tidegate.model.upstream import (
     ActiveHealth,
     Endpoint,
@@ -61,5 +60,4 @@ __all__ = [
     "Upstream",
     "User",
     "ValueTest",
-    "state_directory",
 ]

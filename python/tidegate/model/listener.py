@@ -7,9 +7,25 @@ from typing import Annotated
 from tidegate.model.noun import Noun, about
 
 
-class Listener(Noun):
+class Listener(Noun, frozen=True, kw_only=True):
     """One listening socket."""
 
-    address: Annotated[str, about("Where: `host:port` (an IP address), `[::]:port`, `:port` (all addresses, IPv4 and IPv6), `unix:/path`.", ":8080", "127.0.0.1:8080", "unix:/run/app.sock")]
-    name: Annotated[str | None, about("What logs, metrics and `routes.listeners` call it; the address as written unless given.")] = None
-    proxy_protocol: Annotated[bool, about("Whether every connection opens with a PROXY protocol header (v1 or v2); only those of `server.trusted_proxies` are taken.")] = False
+    address: Annotated[
+        str,
+        about(
+            "Where: `host:port` (an IP address), `[::]:port`, `:port` (all addresses, IPv4 and IPv6), `unix:/path`.",
+            ":8080",
+            "127.0.0.1:8080",
+            "unix:/run/app.sock",
+        ),
+    ]
+    name: Annotated[
+        str | None, about("What logs, metrics and `routes.listeners` call it; the address as written unless given.")
+    ] = None
+    proxy_protocol: Annotated[
+        bool,
+        about(
+            "Whether every connection opens with a PROXY protocol header (v1 or v2); only those of "
+            "`server.trusted_proxies` are taken."
+        ),
+    ] = False

@@ -28,7 +28,7 @@ Percent = Annotated[str, Meta(extra={"reads": "percent"}, extra_json_schema={"ex
 """`20%`."""
 
 
-class Unreadable(ValueError):  # noqa: N818 — it says what the text is, not that it is an error
+class Unreadable(ValueError):
     """A text that is none of what it should be: what is wrong, and what would be right."""
 
     def __init__(self, what: str, right: str) -> None:
@@ -121,7 +121,9 @@ def rate(text: str) -> Rate:
         raise Unreadable(f"`{text}` is not a rate", right)
     tokens, per_ms = int(found[1]), int(found[2] or 1) * _PER[found[3]]
     if tokens == 0 or per_ms == 0:
-        raise Unreadable(f"`{text}` lets nothing through", "to refuse everything, use `access: {deny: [0.0.0.0/0, ::/0]}`")
+        raise Unreadable(
+            f"`{text}` lets nothing through", "to refuse everything, use `access: {deny: [0.0.0.0/0, ::/0]}`"
+        )
     if tokens >= 2**32:
         raise Unreadable(f"`{text}` is too fast to count", "leave the limit out")
     return Rate(tokens, per_ms)

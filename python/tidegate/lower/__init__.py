@@ -1,0 +1,85 @@
+"""The model to the plan: every default filled in, every name an index, every text with variables taken apart.
+
+Knows: the model, the plan, the place of every value.
+Never: files, the engine; the engine's own check is handed in by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidegate.errors import ConfigWarning
+    from tidegate.load.tree import SourceMap
+    from tidegate.lower.paths import PlanPaths
+    from tidegate.model.config import Config
+    from tidegate.plan import Plan
+
+__all__ = ["Lowered", "lower", "verify"]
+
+
+class Lowered(NamedTuple):
+    """A plan, the bytes that the engine takes, and the way back to the configuration."""
+
+    plan: Plan
+    bytes: bytes
+    paths: PlanPaths
+    warnings: list[ConfigWarning]
+
+
+def lower(config: Config, where: SourceMap, *, control_socket: str | None = None) -> Lowered:
+    """The plan of a configuration; raises `ConfigErrors` with all that is wrong.
+
+    The configuration's listeners and routes keep their places in the plan's lists; those of the admin come behind
+    them. With `control_socket`, an absolute path, the admin API also answers there.
+    """
+    from tidegate import plan
+    from tidegate.lower.admin import admin_routes
+    from tidegate.lower.listener import lower_admin, lower_listeners
+    from tidegate.lower.log import lower_access_log
+    from tidegate.lower.paths import PlanPaths
+    from tidegate.lower.route import lower_routes
+    from tidegate.lower.server import lower_server
+    from tidegate.lower.work import Work
+
+    work = Work(config, where)
+    server = lower_server(work)
+    lower_listeners(work)
+    access_log = lower_access_log(work)
+    routes = lower_routes(work)
+    if not routes:
+        work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
+    admins = lower_admin(work, control_socket)
+    paths = PlanPaths(where, work, len(routes))
+    routes += admin_routes(work, admins)
+    work.stop_if_wrong()
+    made = plan.Plan(
+        schema=plan.SCHEMA,
+        server=server,
+        listeners=work.listeners,
+        routes=routes,
+        upstreams=work.upstreams,
+        limits=work.limits,
+        concurrency=work.concurrency,
+        hooks=work.hooks,
+        access_log=access_log,
+    )
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings)
+
+
+def verify(lowered: Lowered, check_plan: Callable[[bytes], object]) -> None:
+    """Asks the engine's check; its refusal is raised as `ConfigErrors` with the place in the configuration.
+
+    `check_plan` raises an exception with `path` and `why` where it refuses (the engine's `PlanRejected`).
+    """
+    from tidegate.errors import ConfigError, ConfigErrors
+
+    try:
+        check_plan(lowered.bytes)
+    except Exception as refusal:
+        path, why = getattr(refusal, "path", None), getattr(refusal, "why", None)
+        if not isinstance(path, str) or not isinstance(why, str):
+            raise
+        raise ConfigErrors([ConfigError.at(lowered.paths.place(path), why)]) from refusal

@@ -1,0 +1,90 @@
+"""Listeners: addresses, names, and who may have which port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidegate import plan
+from tidegate.lower.address import bind
+from tidegate.lower.work import each
+from tidegate.model import defaults
+from tidegate.model.listener import Listener
+
+if TYPE_CHECKING:
+    from tidegate.lower.work import Path, Work
+
+__all__ = ["lower_admin", "lower_listeners"]
+
+CONTROL = "control"
+_ANY = frozenset(("::", "0.0.0.0"))  # noqa: S104 — compared, not bound
+
+
+def lower_listeners(work: Work) -> None:
+    """The listeners of the configuration, in its order."""
+    for index, written in enumerate(work.config.listeners):
+        path: Path = ("listeners", index)
+        entry = Listener(address=written) if isinstance(written, str) else written
+        inner = path if isinstance(written, str) else (*path, "address")
+        address = bind(entry.address, inner, work)
+        _add(
+            work,
+            plan.Listener(
+                name=entry.name or entry.address, address=address, proxy_protocol=entry.proxy_protocol, admin=False
+            ),
+            inner,
+        )
+        if entry.proxy_protocol and not work.config.server.trusted_proxies:
+            work.error(
+                (*path, "proxy_protocol"),
+                "`proxy_protocol` without `server.trusted_proxies` would refuse every connection",
+                "list the balancers: `server: {trusted_proxies: [10.0.0.0/8]}`",
+            )
+    if not work.listeners:
+        work.error((), "there is no listener", 'add `listeners: [":8080"]`')
+
+
+def lower_admin(work: Work, control_socket: str | None) -> list[int]:
+    """The admin listeners; their indices."""
+    first = len(work.listeners)
+    if control_socket is not None:
+        work.listeners.append(
+            plan.Listener(name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True)
+        )
+        work.listener_paths.append(("state",))
+    written = work.config.admin
+    if not isinstance(written, bool) or written:
+        for text, path in each(defaults.ADMIN_ADDRESS if isinstance(written, bool) else written, ("admin",)):
+            address = bind(text, path, work)
+            _add(work, plan.Listener(name=text, address=address, proxy_protocol=False, admin=True), path)
+            if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
+                work.warn(
+                    path,
+                    f"whoever reaches `{text}` can change the configuration",
+                    "bind 127.0.0.1 or a Unix socket, or guard it by a firewall",
+                )
+    return list(range(first, len(work.listeners)))
+
+
+def _add(work: Work, listener: plan.Listener, path: Path) -> None:
+    for index, other in enumerate(work.listeners):
+        if _overlap(listener.address, other.address):
+            there = work.place(work.listener_paths[index])
+            wide = "" if listener.address == other.address else f" by `{other.name}`"
+            work.error(path, f"`{listener.name}` is already taken{wide} at {there}", "keep one of them")
+            break
+        if listener.name == other.name and listener.address != other.address:
+            there = work.place(work.listener_paths[index])
+            work.error(
+                path, f"`{listener.name}` is already the name of the listener at {there}", "give it another `name`"
+            )
+            break
+    work.listeners.append(listener)
+    work.listener_paths.append(path)
+
+
+def _overlap(one: plan.Address, other: plan.Address) -> bool:
+    if isinstance(one, plan.AddressIp) and isinstance(other, plan.AddressIp):
+        if one.port != other.port or one.port == 0:
+            return False
+        return one.ip == other.ip or (one.ip in _ANY and other.ip in _ANY)
+    return one == other

@@ -1,0 +1,67 @@
+"""What holds for every listener."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidegate import plan
+from tidegate.lower.address import cidr
+from tidegate.lower.headers import is_token
+from tidegate.lower.work import each
+from tidegate.model.server import RequestId
+
+if TYPE_CHECKING:
+    from tidegate.lower.work import Path, Work
+
+__all__ = ["cidrs", "lower_server", "max_body"]
+
+
+def lower_server(work: Work) -> plan.Server:
+    """The bounds and manners that all listeners share."""
+    server = work.config.server
+    at: Path = ("server",)
+    if any(char in server.server_name for char in "\r\n\0"):
+        work.error((*at, "server_name"), "a line end or NUL would split the head", "write it in one line")
+    return plan.Server(
+        head_bytes=work.bytes(server.head_bytes, (*at, "head_bytes"), least=1024, most=1024 * 1024),
+        head_fields=server.head_fields,
+        head_timeout_ms=work.milliseconds(server.head_timeout, (*at, "head_timeout"), least=1),
+        body_timeout_ms=work.milliseconds(server.body_timeout, (*at, "body_timeout"), least=1),
+        send_timeout_ms=work.milliseconds(server.send_timeout, (*at, "send_timeout"), least=1),
+        keep_alive_ms=work.milliseconds(server.keep_alive, (*at, "keep_alive")),
+        keep_alive_requests=server.keep_alive_requests,
+        tunnel_idle_ms=work.milliseconds(server.tunnel_idle, (*at, "tunnel_idle"), least=1),
+        drain_ms=work.milliseconds(server.drain, (*at, "drain")),
+        max_connections=server.max_connections,
+        trusted_proxies=cidrs(server.trusted_proxies, (*at, "trusted_proxies"), work),
+        forwarded=server.forwarded,
+        via=server.via,
+        request_id=_request_id(server.request_id, (*at, "request_id"), work),
+        trace=server.trace,
+        server_name=server.server_name,
+        merge_slashes=server.merge_slashes,
+        limit_keys=server.limit_keys,
+    )
+
+
+def cidrs(written: str | list[str], path: Path, work: Work) -> list[str]:
+    """CIDR blocks in their canonical form, each once."""
+    blocks = [block for text, at in each(written, path) if (block := cidr(text, at, work)) is not None]
+    return list(dict.fromkeys(blocks))
+
+
+def max_body(written: str | bool, path: Path, work: Work) -> int | None:
+    """The bound of request bodies; None for none."""
+    if isinstance(written, bool):
+        if written:
+            work.error(path, "`on` is no bound", "write a size, as `100MiB`, or `off`")
+        return None
+    return work.bytes(written, path, most=2**63 - 1)
+
+
+def _request_id(written: RequestId | bool, path: Path, work: Work) -> plan.RequestId:
+    if isinstance(written, bool):
+        written = RequestId() if written else RequestId(header="")
+    elif not is_token(written.header):
+        work.error((*path, "header"), f"`{written.header}` is not a header's name", "write `X-Request-Id`")
+    return plan.RequestId(header=written.header, trust=written.trust, respond=written.respond)
