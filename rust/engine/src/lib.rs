@@ -1,1 +1,38 @@
-//! stub
+//! Runs plans: sockets, tasks, a clock, and the journey of every request.
+//!
+//! Knows: everything below it, and is the only crate with sockets, tasks and a clock.
+//! Never: Python, configuration files, defaults.
+//!
+//! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
+//! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
+
+mod answer;
+mod body;
+mod compose;
+mod connection;
+mod control;
+mod exchange;
+mod explain;
+mod failure;
+mod forward;
+mod gates;
+mod health;
+pub mod hooks;
+pub mod io;
+mod log;
+mod memory;
+mod metrics;
+mod prepare;
+mod record;
+mod resolve;
+mod stage;
+mod telemetry;
+mod timer;
+mod tunnel;
+mod upstream;
+mod variables;
+mod worker;
+
+pub use control::{Engine, EngineError};
+pub use explain::explain;
+pub use prepare::{PlanRejected, check};

@@ -1,0 +1,283 @@
+//! What is written to either side: heads with the framing that Tidegate derived itself, and nothing of the sender's.
+
+use tidegate_http1::{BodyLength, RequestFacts, copy_request_fields, copy_response_fields};
+use tidegate_message::{Field, Known, Method, Version};
+use tidegate_plan::ForwardedStyle;
+
+use crate::{
+    answer::{decimal, push_field, write_connection, write_status},
+    connection::Next,
+    exchange::Exchange,
+    prepare::PreparedRoute,
+    upstream::Endpoint,
+    variables::Variables,
+    worker::{Worker, WorkerPlan},
+};
+
+/// Writes the request's head as the upstream gets it.
+pub fn request(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &Exchange,
+    facts: &RequestFacts,
+    endpoint: &Endpoint,
+    out: &mut Vec<u8>,
+) {
+    let head = &exchange.head;
+    let server = &plan.shared.plan.server;
+    let variables = Variables { worker, plan, exchange };
+    out.extend_from_slice(head.slice(head.method_name));
+    out.push(b' ');
+    match &route.rewrite {
+        Some(rewrite) => rewrite.target(&variables, exchange, out),
+        None => origin_form(exchange, out),
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    match route.rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref()) {
+        Some(host) => host.render_value(&variables, out),
+        None if head.authority.is_empty() => out.extend_from_slice(endpoint.authority.as_bytes()),
+        None => out.extend_from_slice(head.slice(head.authority)),
+    }
+    out.extend_from_slice(b"\r\n");
+
+    let id_header = server.request_id.header.as_bytes();
+    let ours = |field: &Field| {
+        let forwarded = match field.known {
+            Known::Host => true,
+            Known::XForwardedFor | Known::XForwardedProto | Known::XForwardedHost => {
+                tells_x_forwarded(server.forwarded)
+            }
+            Known::Forwarded => tells_forwarded(server.forwarded),
+            Known::Expect => !facts.expect_continue || exchange.body.is_received(),
+            _ => false,
+        };
+        if forwarded {
+            return true;
+        }
+        let name = head.slice(field.name);
+        // A client's word on these is worth something only where a trusted proxy passed it on.
+        (field.known == Known::XForwardedPort && !exchange.peer_trusted)
+            || (!id_header.is_empty() && name.eq_ignore_ascii_case(id_header))
+            || route.strips(field, name)
+            || route.request_edits.removes(name)
+            || exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()))
+    };
+    copy_request_fields(head, out, ours);
+
+    if tells_x_forwarded(server.forwarded) {
+        x_forwarded(&variables, out);
+    }
+    if tells_forwarded(server.forwarded) {
+        forwarded(&variables, out);
+    }
+    if !id_header.is_empty() {
+        push_field(out, id_header, exchange.request_id().as_bytes());
+    }
+    if server.trace && head.known(Known::Traceparent).is_none() {
+        out.extend_from_slice(b"traceparent: ");
+        traceparent(out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if server.via {
+        via(head.version, out);
+    }
+    route.request_edits.write(&variables, out);
+    out.extend_from_slice(&exchange.hook_set);
+    match facts.body {
+        BodyLength::None | BodyLength::UntilClose => {}
+        BodyLength::Exact(length) => content_length(length, out),
+        BodyLength::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if let Some(upgrade) = facts.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        push_field(out, b"Upgrade", head.slice(upgrade));
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The target as it came, but for an absolute form's scheme and authority and for a fragment (RFC 9112 §3.2.1).
+fn origin_form(exchange: &Exchange, out: &mut Vec<u8>) {
+    let head = &exchange.head;
+    if head.path.is_empty() {
+        out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
+    } else {
+        out.extend_from_slice(head.slice(head.path));
+    }
+    if head.has_query {
+        out.push(b'?');
+        out.extend_from_slice(head.slice(head.query));
+    }
+}
+
+fn tells_x_forwarded(style: ForwardedStyle) -> bool {
+    matches!(style, ForwardedStyle::XForwarded | ForwardedStyle::Both)
+}
+
+fn tells_forwarded(style: ForwardedStyle) -> bool {
+    matches!(style, ForwardedStyle::Forwarded | ForwardedStyle::Both)
+}
+
+/// Trusted proxies' lists are continued; anybody else's are replaced.
+fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
+    let exchange = variables.exchange;
+    let head = &exchange.head;
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if exchange.peer_trusted {
+        for value in head.all(Known::XForwardedFor) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+        variables.peer_ip(out);
+    } else {
+        out.extend_from_slice(exchange.client_text.as_bytes());
+    }
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+    out.extend_from_slice(variables.scheme());
+    out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+    match head.known(Known::XForwardedHost) {
+        Some(told) if exchange.peer_trusted => out.extend_from_slice(told),
+        _ => out.extend_from_slice(head.slice(head.authority)),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 7239 §4: an IPv6 address stands in brackets and quotation marks.
+fn forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
+    let exchange = variables.exchange;
+    let head = &exchange.head;
+    out.extend_from_slice(b"Forwarded: ");
+    if exchange.peer_trusted {
+        for value in head.all(Known::Forwarded) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+    }
+    out.extend_from_slice(b"for=");
+    if exchange.peer.ip().to_canonical().is_ipv6() {
+        out.extend_from_slice(b"\"[");
+        variables.peer_ip(out);
+        out.extend_from_slice(b"]\"");
+    } else {
+        variables.peer_ip(out);
+    }
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(variables.scheme());
+    if !head.authority.is_empty() {
+        out.extend_from_slice(b";host=\"");
+        out.extend_from_slice(head.slice(head.authority));
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 9110 §7.6.3.
+fn via(received: Version, out: &mut Vec<u8>) {
+    out.extend_from_slice(match received {
+        Version::Http10 => b"Via: 1.0 tidegate\r\n",
+        Version::Http11 => b"Via: 1.1 tidegate\r\n",
+    });
+}
+
+/// W3C Trace Context, level 1: version, trace id, parent id, flags (sampled).
+fn traceparent(out: &mut Vec<u8>) {
+    let mut text = String::with_capacity(55);
+    text.push_str("00-");
+    crate::memory::push_hex(fastrand::u64(..), &mut text);
+    crate::memory::push_hex(fastrand::u64(1..), &mut text);
+    text.push('-');
+    crate::memory::push_hex(fastrand::u64(1..), &mut text);
+    text.push_str("-01");
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn content_length(length: u64, out: &mut Vec<u8>) {
+    push_field(out, b"Content-Length", decimal(length, &mut [0; 20]).as_bytes());
+}
+
+/// Writes the response's head as the client gets it. `chunked`: its body goes out in chunks.
+#[allow(clippy::too_many_arguments)] // what a response's head depends on
+pub fn response(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &Exchange,
+    body: BodyLength,
+    chunked: bool,
+    next: Next,
+    out: &mut Vec<u8>,
+) {
+    let head = &exchange.response;
+    write_status(out, head.status, head.slice(head.reason));
+    response_fields(worker, plan, route, exchange, out);
+    match body {
+        BodyLength::Exact(length) => content_length(length, out),
+        BodyLength::Chunked | BodyLength::UntilClose if chunked => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        BodyLength::None if exchange.head.method == Method::Head || head.status == 304 => {
+            // What a GET would have had (RFC 9110 §8.6).
+            if let Some(length) = head.known(Known::ContentLength) {
+                push_field(out, b"Content-Length", length);
+            }
+        }
+        _ => {}
+    }
+    write_connection(out, exchange, next);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of a `101`, with the protocol that the upstream chose.
+pub fn switching(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &Exchange,
+    out: &mut Vec<u8>,
+) {
+    let head = &exchange.response;
+    write_status(out, 101, head.slice(head.reason));
+    response_fields(worker, plan, route, exchange, out);
+    out.extend_from_slice(b"Connection: Upgrade\r\n");
+    if let Some(protocol) = head.known(Known::Upgrade) {
+        push_field(out, b"Upgrade", protocol);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an informational response.
+pub fn informational(exchange: &Exchange, out: &mut Vec<u8>) {
+    let head = &exchange.response;
+    write_status(out, head.status, head.slice(head.reason));
+    copy_response_fields(head, out, |_| false);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn response_fields(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &Exchange,
+    out: &mut Vec<u8>,
+) {
+    let head = &exchange.response;
+    let server = &plan.shared.plan.server;
+    let id_header = server.request_id.header.as_bytes();
+    let tells_id = server.request_id.respond && !id_header.is_empty();
+    if route.response_edits.is_empty() && !tells_id {
+        copy_response_fields(head, out, |_| false);
+    } else {
+        copy_response_fields(head, out, |field| {
+            let name = head.slice(field.name);
+            (tells_id && name.eq_ignore_ascii_case(id_header)) || route.response_edits.removes(name)
+        });
+    }
+    out.extend_from_slice(&exchange.fields);
+    if tells_id {
+        push_field(out, id_header, exchange.request_id().as_bytes());
+    }
+    if server.via {
+        via(head.version, out);
+    }
+    route.response_edits.write(&Variables { worker, plan, exchange }, out);
+}

@@ -1,0 +1,367 @@
+//! One client connection: idle it owns no buffer; busy it borrows an exchange's memory from the worker.
+
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use tidegate_http1::proxy_protocol;
+
+use crate::{
+    answer,
+    exchange::{self, Exchange},
+    failure::{Cause, Failure},
+    io::Stream,
+    timer::Deadline,
+    worker::Worker,
+};
+
+/// A client connection between two requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// To the client.
+    pub stream: Stream,
+    /// The address at the other end, or the one that a PROXY header told.
+    pub peer: SocketAddr,
+    /// Index of the listener in the plan that the connection was accepted under.
+    pub listener: u32,
+    /// Exchanges so far.
+    pub exchanges: u32,
+    /// A PROXY header must come first.
+    pub expects_proxy: bool,
+    /// The admin listener's: not drained, not counted.
+    pub admin: bool,
+    /// The one deadline of the connection, whatever it waits for.
+    pub deadline: Deadline,
+}
+
+/// What a connection does after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It takes another request.
+    KeepAlive,
+    /// It closes, for this reason.
+    Close(Close),
+}
+
+/// Why a connection closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// The client closed it while it was idle.
+    ByClient,
+    /// No request came in time.
+    Idle,
+    /// The client asked for it, or speaks HTTP/1.0.
+    Asked,
+    /// As many requests as one connection may have.
+    Requests,
+    /// The gateway drains.
+    Drain,
+    /// A request was refused.
+    Refused,
+    /// The exchange failed with a part of the response sent.
+    Failed,
+    /// The response's end is the connection's end.
+    Delimited,
+    /// The request's body was not taken to its end.
+    Unread,
+    /// A tunnel ended.
+    Tunnel,
+    /// The connection itself failed.
+    Broken,
+}
+
+impl Close {
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ByClient => "by_client",
+            Self::Idle => "idle",
+            Self::Asked => "asked",
+            Self::Requests => "requests",
+            Self::Drain => "drain",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Delimited => "delimited",
+            Self::Unread => "unread",
+            Self::Tunnel => "tunnel",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// Serves requests until the connection is idle (then it is handed back) or over.
+pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Connection> {
+    let mut exchange = worker.borrow_exchange();
+    let close = loop {
+        if connection.expects_proxy {
+            match read_proxy_header(&worker, &mut connection, &mut exchange).await {
+                Ok(()) => connection.expects_proxy = false,
+                Err(close) => break close,
+            }
+        }
+        match read_head(&worker, &mut connection, &mut exchange).await {
+            Head::Complete => {}
+            Head::End(close) => break close,
+            Head::Failed(failure) => {
+                exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+                break Close::Refused;
+            }
+        }
+        connection.exchanges = connection.exchanges.saturating_add(1);
+        match exchange::run(&worker, &mut connection, &mut exchange).await {
+            Next::Close(close) => break close,
+            Next::KeepAlive if exchange.input.is_empty() => {
+                worker.return_exchange(exchange);
+                return Some(connection);
+            }
+            Next::KeepAlive => {}
+        }
+    };
+    worker.metrics.close(close.as_str());
+    if matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited) {
+        linger(&worker, &mut connection).await;
+    }
+    worker.return_exchange(exchange);
+    None
+}
+
+/// What came of waiting for a head.
+enum Head {
+    Complete,
+    End(Close),
+    Failed(Failure),
+}
+
+/// Reads until a whole head has come. What follows the head stays in `exchange.input`.
+async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut Exchange) -> Head {
+    let plan = worker.plan();
+    let limits = &plan.shared.head_limits;
+    exchange.begin();
+    if !exchange.input.is_empty() {
+        // A request that was sent behind the one before.
+        match exchange.take_head(limits, worker.now()) {
+            Ok(true) => return Head::Complete,
+            Ok(false) => {}
+            Err(refusal) => return Head::Failed(refusal.into()),
+        }
+    }
+    connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
+    loop {
+        let read = std::future::poll_fn(|cx| {
+            let mut scratch = worker.scratch.borrow_mut();
+            match connection.stream.poll_read(cx, &mut scratch) {
+                Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+            }
+        })
+        .await;
+        let waiting = exchange.input.is_empty();
+        let scratch = worker.scratch.borrow();
+        match read {
+            None if waiting => return Head::End(Close::Idle),
+            None => return Head::Failed(Failure::client(Cause::HeadTimeout)),
+            Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
+            Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
+            Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
+            Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.now()) {
+                Ok(true) => return Head::Complete,
+                Ok(false) => {}
+                Err(refusal) => return Head::Failed(refusal.into()),
+            },
+        }
+    }
+}
+
+/// Reads the PROXY header that must stand before the first request.
+async fn read_proxy_header(
+    worker: &Worker,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+) -> Result<(), Close> {
+    let plan = worker.plan();
+    if !plan.shared.trusted.contains(connection.peer.ip()) {
+        worker.metrics.refusal("proxy_header_untrusted");
+        return Err(Close::Refused);
+    }
+    connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
+    loop {
+        let read = std::future::poll_fn(|cx| {
+            let mut scratch = worker.scratch.borrow_mut();
+            match connection.stream.poll_read(cx, &mut scratch) {
+                Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Ok(0)),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(read) => Poll::Ready(read),
+            }
+        })
+        .await;
+        match read {
+            Ok(0) | Err(_) => return Err(Close::Broken),
+            Ok(read) => exchange.input.extend_from_slice(&worker.scratch.borrow()[..read]),
+        }
+        match proxy_protocol::parse(&exchange.input) {
+            Ok(proxy_protocol::Parsed::Partial) => {}
+            Ok(proxy_protocol::Parsed::Done { len, source, .. }) => {
+                exchange.input.drain(..len);
+                if let Some(source) = source {
+                    connection.peer = source;
+                }
+                return Ok(());
+            }
+            Err(refusal) => {
+                worker.metrics.refusal(refusal.as_str());
+                return Err(Close::Refused);
+            }
+        }
+    }
+}
+
+/// Lets the client read the answer before the connection goes: with bytes of it unread, a plain close would be
+/// a reset, which takes the answer away from a client that is still sending (RFC 9112 §9.6).
+async fn linger(worker: &Worker, connection: &mut Connection) {
+    const MOST_BYTES: usize = 1 << 20;
+    connection.deadline.set(answer::LINGER_MS);
+    let mut taken = 0;
+    let mut shut = false;
+    std::future::poll_fn(|cx| {
+        if !shut {
+            match connection.stream.poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => shut = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        loop {
+            match connection.stream.poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(read)) if read > 0 && taken < MOST_BYTES => taken += read,
+                Poll::Pending if !connection.deadline.poll_passed(cx) => return Poll::Pending,
+                _ => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+/// A connection's task. Waiting, it is as large as a [`Connection`]; serving, it holds a boxed future that
+/// goes back to `slots` afterwards, so that a request allocates nothing.
+pub struct Task<F, M> {
+    worker: Rc<Worker>,
+    admin: bool,
+    phase: Phase<F>,
+    slots: Slots<F>,
+    serve: M,
+}
+
+/// Finished futures whose memory the next busy connection takes over.
+pub type Slots<F> = Rc<std::cell::RefCell<Vec<Pin<Box<F>>>>>;
+
+enum Phase<F> {
+    Idle(Connection),
+    Busy(Pin<Box<F>>),
+    Over,
+}
+
+/// The most finished futures that are kept.
+const SLOTS_KEPT: usize = 1024;
+
+impl<F, M> Task<F, M>
+where
+    F: Future<Output = Option<Connection>>,
+    M: Fn(Rc<Worker>, Connection) -> F + Unpin,
+{
+    /// A task for a connection that has just been accepted.
+    pub fn new(worker: Rc<Worker>, connection: Connection, slots: Slots<F>, serve: M) -> Self {
+        Self { worker, admin: connection.admin, phase: Phase::Idle(connection), slots, serve }
+    }
+
+    fn start(&self, connection: Connection) -> Pin<Box<F>> {
+        let future = (self.serve)(self.worker.clone(), connection);
+        match self.slots.borrow_mut().pop() {
+            Some(mut slot) => {
+                slot.set(future);
+                slot
+            }
+            None => Box::pin(future),
+        }
+    }
+}
+
+impl<F, M> Future for Task<F, M>
+where
+    F: Future<Output = Option<Connection>>,
+    M: Fn(Rc<Worker>, Connection) -> F + Unpin,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        loop {
+            match std::mem::replace(&mut task.phase, Phase::Over) {
+                Phase::Idle(connection) => match poll_idle(&task.worker, &connection, cx) {
+                    Poll::Pending => {
+                        task.phase = Phase::Idle(connection);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(close)) => {
+                        task.worker.metrics.close(close.as_str());
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(None) => task.phase = Phase::Busy(task.start(connection)),
+                },
+                Phase::Busy(mut future) => {
+                    // A panic ends this exchange and its connection, and no other.
+                    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                        Ok(Poll::Pending) => {
+                            task.phase = Phase::Busy(future);
+                            return Poll::Pending;
+                        }
+                        Ok(Poll::Ready(connection)) => {
+                            let mut slots = task.slots.borrow_mut();
+                            if slots.len() < SLOTS_KEPT {
+                                slots.push(future);
+                            }
+                            drop(slots);
+                            let Some(connection) = connection else { return Poll::Ready(()) };
+                            connection.deadline.set(task.worker.plan().shared.plan.server.keep_alive_ms);
+                            task.phase = Phase::Idle(connection);
+                        }
+                        Err(_) => {
+                            task.worker.panicked();
+                            return Poll::Ready(());
+                        }
+                    }
+                }
+                Phase::Over => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<F, M> Drop for Task<F, M> {
+    fn drop(&mut self) {
+        self.worker.disconnected(self.admin);
+        self.worker.metrics.connection_closed();
+    }
+}
+
+/// `None`: there is something to read.
+fn poll_idle(worker: &Worker, connection: &Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
+    match connection.stream.poll_read_ready(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// The address that stands for the client where no proxy tells another.
+pub fn peer_ip(connection: &Connection) -> IpAddr {
+    connection.peer.ip().to_canonical()
+}
+

@@ -1,0 +1,277 @@
+//! The handle that the control plane holds: start, apply, drain, stop.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::sync_channel,
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tidegate_plan::Plan;
+use tokio::{sync::mpsc::unbounded_channel, time::Instant};
+
+use crate::{
+    gates::Gates,
+    health::Health,
+    hooks::Hooks,
+    io::listen::{self, Bound},
+    metrics::Metrics,
+    prepare::{PlanRejected, Prepared},
+    resolve::Resolver,
+    telemetry,
+    worker::{self, Message, Shared},
+};
+
+/// How long a worker may take to run a new plan, or to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running data plane.
+pub struct Engine {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    draining: AtomicBool,
+}
+
+struct State {
+    threads: Vec<JoinHandle<()>>,
+    inboxes: Vec<tokio::sync::mpsc::UnboundedReceiver<Message>>,
+    current: Option<Arc<Prepared>>,
+    /// Plans that requests may still run on. They are dropped here, not on a worker: a large one takes long.
+    retired: Vec<Arc<Prepared>>,
+    generation: u64,
+    /// By listener of the current plan: where it is bound.
+    addresses: Vec<String>,
+}
+
+/// Why the engine could not do what it was told.
+#[derive(Debug)]
+pub enum EngineError {
+    /// The plan can't be run; what ran before runs on.
+    Rejected(PlanRejected),
+    /// A listener could not be bound.
+    Bind {
+        /// Its name.
+        listener: String,
+        /// Why not.
+        why: std::io::Error,
+    },
+    /// The system does not give what the engine needs.
+    System(std::io::Error),
+    /// Started twice, or not at all.
+    State(&'static str),
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Bind { listener, why } if why.kind() == std::io::ErrorKind::AddrInUse => {
+                write!(f, "can't listen on {listener}: the address is in use by another process")
+            }
+            Self::Bind { listener, why } => write!(f, "can't listen on {listener}: {why}"),
+            Self::System(why) => why.fmt(f),
+            Self::State(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<PlanRejected> for EngineError {
+    fn from(rejected: PlanRejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl Engine {
+    /// An engine of `workers` threads that runs nothing yet.
+    pub fn new(workers: usize) -> Result<Self, EngineError> {
+        let workers = workers.clamp(1, 1024);
+        let (inboxes, receivers) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let metrics = Metrics::new(workers);
+        let shared = Shared {
+            hooks: Hooks::new().map_err(EngineError::System)?,
+            resolver: Resolver::start(),
+            health: Health::start(),
+            gates: Gates::default(),
+            loads: (0..workers).map(|_| Default::default()).collect(),
+            admin_connections: AtomicUsize::new(0),
+            inboxes,
+            started: Instant::now(),
+            metrics,
+        };
+        let state = State {
+            threads: Vec::new(),
+            inboxes: receivers,
+            current: None,
+            retired: Vec::new(),
+            generation: 0,
+            addresses: Vec::new(),
+        };
+        Ok(Self { shared: Arc::new(shared), state: Mutex::new(state), draining: AtomicBool::new(false) })
+    }
+
+    /// Binds the plan's listeners and begins to serve. Returns where each listener is bound, in order.
+    pub fn start(&self, plan: &[u8]) -> Result<Vec<String>, EngineError> {
+        let mut state = self.lock();
+        if state.current.is_some() {
+            return Err(EngineError::State("the engine runs already"));
+        }
+        let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
+        let prepared = Arc::new(Prepared::new(plan, None, 1, &self.shared.metrics)?);
+        let bound = self.bind(&prepared, &[])?;
+        state.generation = 1;
+        for (index, inbox) in std::mem::take(&mut state.inboxes).into_iter().enumerate() {
+            let (shared, prepared) = (self.shared.clone(), prepared.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("tidegate-w{index}"))
+                .spawn(move || worker::run(index, shared, prepared, inbox))
+                .map_err(EngineError::System)?;
+            state.threads.push(thread);
+        }
+        self.install(&mut state, prepared, bound)
+    }
+
+    /// Runs another plan from now on. What can't be run is refused whole, and what ran before runs on.
+    pub fn apply(&self, plan: &[u8]) -> Result<Vec<String>, EngineError> {
+        let mut state = self.lock();
+        let Some(current) = state.current.clone() else { return Err(EngineError::State("the engine does not run")) };
+        let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
+        let prepared = Prepared::new(plan, Some(&current), state.generation + 1, &self.shared.metrics)?;
+        let prepared = Arc::new(prepared);
+        let open: Vec<&str> = current.plan.listeners.iter().map(|listener| listener.name.as_str()).collect();
+        let bound = self.bind(&prepared, &open)?;
+        state.generation += 1;
+        state.retired.push(current);
+        let addresses = self.install(&mut state, prepared, bound);
+        state.retired.retain(|plan| Arc::strong_count(plan) > 1);
+        addresses
+    }
+
+    /// Binds the listeners that are not open yet: all of them or none.
+    fn bind(&self, prepared: &Prepared, open: &[&str]) -> Result<Vec<(u32, Vec<Bound>, String)>, EngineError> {
+        let mut bound = Vec::new();
+        for (index, listener) in prepared.plan.listeners.iter().enumerate() {
+            if open.contains(&listener.name.as_str()) {
+                continue;
+            }
+            let (sockets, address) = listen::bind(&listener.address, self.shared.loads.len())
+                .map_err(|why| EngineError::Bind { listener: listener.name.clone(), why })?;
+            bound.push((index as u32, sockets, address));
+        }
+        Ok(bound)
+    }
+
+    fn install(
+        &self,
+        state: &mut State,
+        prepared: Arc<Prepared>,
+        bound: Vec<(u32, Vec<Bound>, String)>,
+    ) -> Result<Vec<String>, EngineError> {
+        let workers = self.shared.inboxes.len();
+        let (done, finished) = sync_channel(workers);
+        let mut for_worker: Vec<Vec<(u32, Bound)>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut addresses = vec![String::new(); prepared.plan.listeners.len()];
+        if let Some(current) = &state.current {
+            for (old, address) in current.plan.listeners.iter().zip(&state.addresses) {
+                match prepared.plan.listeners.iter().position(|new| new.name == old.name) {
+                    Some(index) => addresses[index].clone_from(address),
+                    None => listen::forget(&old.address),
+                }
+            }
+        }
+        for (index, sockets, address) in bound {
+            addresses[index as usize] = address;
+            for (worker, socket) in sockets.into_iter().enumerate() {
+                for_worker[worker].push((index, socket));
+            }
+        }
+        self.shared.health.watch(&prepared.plan, &self.shared.resolver);
+        for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
+            let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
+            inbox.send(message).map_err(|_| EngineError::State("a worker has ended"))?;
+        }
+        for _ in 0..workers {
+            finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
+        }
+        state.current = Some(prepared);
+        state.addresses.clone_from(&addresses);
+        Ok(addresses)
+    }
+
+    /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        for inbox in &self.shared.inboxes {
+            let _ = inbox.send(Message::Drain);
+        }
+        if let Some(current) = &self.lock().current {
+            for listener in current.plan.listeners.iter().filter(|listener| !listener.admin) {
+                listen::forget(&listener.address);
+            }
+        }
+    }
+
+    /// Client connections that are open, but for those to admin listeners.
+    pub fn connections(&self) -> usize {
+        self.shared.traffic_connections()
+    }
+
+    /// Cuts what is left and waits for the threads to end.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        for inbox in &self.shared.inboxes {
+            let _ = inbox.send(Message::Stop);
+        }
+        for thread in state.threads.drain(..) {
+            let _ = thread.join();
+        }
+        if let Some(current) = state.current.take() {
+            for listener in &current.plan.listeners {
+                listen::forget(&listener.address);
+            }
+            if let Some(log) = &current.log {
+                log.clone().flush_and_close();
+            }
+        }
+    }
+
+    /// Opens log files anew, after they were moved away.
+    pub fn reopen_logs(&self) {
+        if let Some(log) = self.lock().current.as_ref().and_then(|plan| plan.log.as_ref()) {
+            log.reopen();
+        }
+    }
+
+    /// Calls from workers to Python.
+    pub fn hooks(&self) -> &Hooks {
+        &self.shared.hooks
+    }
+
+    /// Everything that is counted, as Prometheus reads it.
+    pub fn metrics(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        telemetry::metrics(&self.shared, &mut out);
+        out
+    }
+
+    /// What `tidegate status` shows, as JSON.
+    pub fn stats(&self) -> Vec<u8> {
+        let state = self.lock();
+        telemetry::stats(&self.shared, state.current.as_deref(), &state.addresses, self.draining.load(Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

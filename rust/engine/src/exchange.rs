@@ -1,0 +1,150 @@
+//! The journey of a request, in order: the table of contents of the product.
+
+use std::rc::Rc;
+
+use tidegate_http1::{RequestFacts, request_facts};
+use tidegate_plan::Action;
+
+use crate::{
+    answer::{self, Answer},
+    connection::{Close, Connection, Next},
+    failure::{Cause, Failure},
+    forward, record,
+    stage::{self, hook::Ruling},
+    worker::{Worker, WorkerPlan},
+};
+
+pub use crate::memory::Exchange;
+
+/// Takes the request whose head stands in `exchange` on its journey; it ends in exactly one record.
+pub async fn run(worker: &Rc<Worker>, connection: &mut Connection, exchange: &mut Exchange) -> Next {
+    let plan = worker.plan();
+    exchange.enter(worker, &plan, connection);
+    let next = journey(worker, &plan, connection, exchange).await;
+    record::write(worker, &plan, connection, exchange);
+    next
+}
+
+/// Answers a request whose head could not be read, and records it.
+pub async fn refuse(worker: &Worker, connection: &mut Connection, exchange: &mut Exchange, failure: Failure) {
+    let plan = worker.plan();
+    exchange.head.clear();
+    exchange.enter(worker, &plan, connection);
+    answer::fail(worker, &plan, connection, exchange, None, failure).await;
+    record::write(worker, &plan, connection, exchange);
+}
+
+async fn journey(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+) -> Next {
+    // What is asked, and may it be asked like that?
+    let facts = match request_facts(&exchange.head) {
+        Ok(facts) => facts,
+        Err(refusal) => return answer::fail(worker, plan, connection, exchange, None, refusal.into()).await,
+    };
+    exchange.expect(&facts);
+
+    // match
+    let route = match stage::matching::find(plan, connection.listener, exchange) {
+        Ok(index) => &plan.shared.routes[index as usize],
+        Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
+    };
+    let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
+        answer::fail(worker, plan, connection, exchange, Some(route), failure).await
+    };
+    if let Some(most) = route.plan.body_bytes {
+        if exchange.body.limit(most).is_err() {
+            return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
+        }
+    }
+
+    // who
+    if let Err(failure) = stage::auth::check(route, exchange) {
+        return fail(connection, exchange, failure).await;
+    }
+
+    // how much
+    let _permits = match stage::limit::admit(worker, plan, route, exchange) {
+        Ok(admitted) => {
+            if let Some(wait) = admitted.wait {
+                tokio::time::sleep(wait).await;
+            }
+            admitted.permits
+        }
+        Err(failure) => return fail(connection, exchange, failure).await,
+    };
+
+    // Python's word
+    let mut upstream = None;
+    if let Some(hook) = route.plan.hook {
+        match stage::hook::ask(worker, plan, route, connection, exchange, &facts, hook).await {
+            Ok(Ruling::Pass) if matches!(route.plan.action, Action::Hook) => {
+                return fail(connection, exchange, Failure::gateway(Cause::HookFailed)).await;
+            }
+            Ok(Ruling::Pass) => {}
+            Ok(Ruling::Upstream(index)) => upstream = Some(index),
+            Ok(Ruling::Answer(verdict)) => {
+                return stage::hook::answer(worker, plan, connection, exchange, route, &verdict).await;
+            }
+            Err(failure) => return fail(connection, exchange, failure).await,
+        }
+    }
+
+    // pick, pool, send, retry → response rewrite → relay; or an answer of our own
+    match &route.plan.action {
+        Action::Forward { upstream: index } => {
+            let cluster = &plan.upstreams[upstream.unwrap_or(*index) as usize];
+            forward::run(worker, plan, connection, exchange, route, &facts, cluster).await
+        }
+        action => own_answer(worker, plan, connection, exchange, route, action, &facts, upstream).await,
+    }
+}
+
+/// Redirects, fixed responses, and what the engine itself knows.
+#[allow(clippy::too_many_arguments)] // the journey's own, handed on
+async fn own_answer(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &crate::prepare::PreparedRoute,
+    action: &Action,
+    facts: &RequestFacts,
+    upstream: Option<u32>,
+) -> Next {
+    if let (Some(index), false) = (upstream, matches!(action, Action::Forward { .. })) {
+        let cluster = &plan.upstreams[index as usize];
+        return forward::run(worker, plan, connection, exchange, route, facts, cluster).await;
+    }
+    match stage::respond::make(worker, plan, route, exchange, action) {
+        Ok(made) => {
+            let answer = Answer {
+                status: made.status,
+                content_type: made.content_type.as_bytes(),
+                fields: &made.fields,
+                body: &made.body,
+            };
+            answer::send(worker, plan, connection, exchange, Some(route), answer).await
+        }
+        Err(failure) => answer::fail(worker, plan, connection, exchange, Some(route), failure).await,
+    }
+}
+
+impl Exchange {
+    /// What becomes of the connection after this exchange, when all of the request was read.
+    pub fn after(&self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) -> Next {
+        let most = plan.shared.plan.server.keep_alive_requests;
+        if !self.keep_alive {
+            Next::Close(Close::Asked)
+        } else if worker.draining.get() && !connection.admin {
+            Next::Close(Close::Drain)
+        } else if most > 0 && connection.exchanges >= most {
+            Next::Close(Close::Requests)
+        } else {
+            Next::KeepAlive
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Whose fault it was, and what is said about it: every refusal and failure has a name that logs print and tests assert.
+
+use tidegate_http1::{Refusal, ResponseFault};
+
+/// Who is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client, or nobody: it asked for what is not to be had.
+    Client,
+    /// The upstream.
+    Upstream,
+    /// Tidegate itself: its limits, its policy.
+    Gateway,
+}
+
+/// Why an exchange did not end as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// Who is to blame.
+    pub side: Side,
+    /// What happened.
+    pub cause: Cause,
+}
+
+/// What happened. One variant per cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The request is no request, or one that could be read in two ways.
+    Refused(Refusal),
+    /// The path can't be normalised.
+    BadPath(&'static str),
+    /// No route takes it.
+    NoRoute,
+    /// The client's address is not let in.
+    AddressDenied,
+    /// No credential came, or a wrong one.
+    Unauthorized,
+    /// A token bucket is empty.
+    RateLimited,
+    /// Too many in flight.
+    TooManyInFlight,
+    /// The body is larger than the route takes.
+    BodyTooLarge,
+    /// The body's chunks are no chunks.
+    BadChunk(&'static str),
+    /// The body did not come in time.
+    BodyTimeout,
+    /// The head did not come in time.
+    HeadTimeout,
+    /// The client ended the connection before its request was whole.
+    ClientGone,
+    /// The client does not take the response.
+    SendTimeout,
+    /// The hook refused.
+    HookRefused,
+    /// The hook raised.
+    HookFailed,
+    /// The hook was late.
+    HookTimeout,
+    /// Too many calls wait for hooks.
+    HooksFull,
+    /// The hook named an upstream that does not exist.
+    HookUpstream,
+    /// The upstream has no endpoint (its name has no address yet, or none any more).
+    NoEndpoint,
+    /// No connection.
+    ConnectFailed,
+    /// No connection in time.
+    ConnectTimeout,
+    /// All connections to the endpoint are in use and the queue is full.
+    UpstreamFull,
+    /// All connections to the endpoint are in use and none got free in time.
+    QueueTimeout,
+    /// The connection ended before the response's first byte.
+    UpstreamReset,
+    /// The response's head took too long.
+    UpstreamTimeout,
+    /// All attempts together took too long.
+    TotalTimeout,
+    /// The response is no response.
+    BadResponse(ResponseFault),
+    /// Informational responses without end.
+    EndlessInformational,
+    /// A `101` that nobody asked for.
+    UnexpectedUpgrade,
+    /// The response ended before its length, or its chunks are none.
+    UpstreamCut,
+    /// The response's body stalled.
+    UpstreamStalled,
+    /// More connections than the gateway takes.
+    TooManyConnections,
+    /// A panic in the exchange.
+    Panicked,
+}
+
+impl Cause {
+    /// As logs, metrics and answers name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.as_str(),
+            Self::BadPath(name) | Self::BadChunk(name) => name,
+            Self::NoRoute => "no_route",
+            Self::AddressDenied => "address_denied",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::HeadTimeout => "head_timeout",
+            Self::ClientGone => "client_gone",
+            Self::SendTimeout => "send_timeout",
+            Self::HookRefused => "hook_refused",
+            Self::HookFailed => "hook_failed",
+            Self::HookTimeout => "hook_timeout",
+            Self::HooksFull => "hooks_full",
+            Self::HookUpstream => "hook_unknown_upstream",
+            Self::NoEndpoint => "no_endpoint",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::UpstreamFull => "upstream_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::BadResponse(fault) => fault.as_str(),
+            Self::EndlessInformational => "endless_informational",
+            Self::UnexpectedUpgrade => "unexpected_upgrade",
+            Self::UpstreamCut => "upstream_cut",
+            Self::UpstreamStalled => "upstream_stalled",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Panicked => "panicked",
+        }
+    }
+
+    /// The status that the client is answered with.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status(),
+            Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
+            Self::NoRoute => 404,
+            Self::AddressDenied | Self::HookRefused => 403,
+            Self::Unauthorized => 401,
+            Self::RateLimited => 429,
+            Self::BodyTooLarge => 413,
+            Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
+            Self::Panicked | Self::HookUpstream => 500,
+            Self::TooManyInFlight
+            | Self::HookFailed
+            | Self::HookTimeout
+            | Self::HooksFull
+            | Self::NoEndpoint
+            | Self::UpstreamFull
+            | Self::QueueTimeout
+            | Self::TooManyConnections => 503,
+            Self::ConnectFailed
+            | Self::UpstreamReset
+            | Self::BadResponse(_)
+            | Self::EndlessInformational
+            | Self::UnexpectedUpgrade
+            | Self::UpstreamCut => 502,
+            Self::ConnectTimeout | Self::UpstreamTimeout | Self::TotalTimeout | Self::UpstreamStalled => 504,
+        }
+    }
+
+    /// What the client is told, in a sentence.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.detail(),
+            Self::BadPath(_) => "The path can't be read in one way only.",
+            Self::BadChunk(_) => "The body's chunks are not framed as RFC 9112 section 7.1 has it.",
+            Self::NoRoute => "No route takes this request.",
+            Self::AddressDenied => "Requests from this address are not let in.",
+            Self::Unauthorized => "A valid credential is needed.",
+            Self::RateLimited => "Too many requests; try again after the time given in Retry-After.",
+            Self::TooManyInFlight => "Too many requests are in flight already.",
+            Self::BodyTooLarge => "The request's body is larger than is taken here.",
+            Self::BodyTimeout => "The request's body did not come in time.",
+            Self::HeadTimeout => "The request's head did not come in time.",
+            Self::ClientGone => "The request ended before it was whole.",
+            Self::SendTimeout => "The response was not taken in time.",
+            Self::HookRefused => "The request was refused by policy.",
+            Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
+                "The policy of this route could not be asked."
+            }
+            Self::NoEndpoint => "The upstream has no address at present.",
+            Self::ConnectFailed => "The upstream can't be reached.",
+            Self::ConnectTimeout => "The upstream could not be reached in time.",
+            Self::UpstreamFull | Self::QueueTimeout => "The upstream takes no more requests at present.",
+            Self::UpstreamReset => "The upstream closed the connection without an answer.",
+            Self::UpstreamTimeout | Self::TotalTimeout => "The upstream did not answer in time.",
+            Self::BadResponse(_) | Self::EndlessInformational | Self::UnexpectedUpgrade => "The upstream's answer is not valid HTTP.",
+            Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
+            Self::TooManyConnections => "The gateway takes no more connections at present.",
+            Self::Panicked => "The gateway failed.",
+        }
+    }
+}
+
+impl Failure {
+    /// The client's.
+    pub fn client(cause: Cause) -> Self {
+        Self { side: Side::Client, cause }
+    }
+
+    /// The upstream's.
+    pub fn upstream(cause: Cause) -> Self {
+        Self { side: Side::Upstream, cause }
+    }
+
+    /// Tidegate's.
+    pub fn gateway(cause: Cause) -> Self {
+        Self { side: Side::Gateway, cause }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::client(Cause::Refused(refusal))
+    }
+}

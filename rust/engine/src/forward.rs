@@ -1,0 +1,588 @@
+//! Forwarding: attempts at an upstream until one answers, then its response on the way back.
+
+use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+
+use tidegate_http1::{BodyLength, RequestFacts, parse_response, response_facts};
+use tidegate_message::{Known, Version};
+use tidegate_plan::RetryReason;
+use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
+
+use crate::{
+    answer,
+    body::{Body, BodyFault, poll_relay},
+    compose,
+    connection::{Close, Connection, Next},
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    prepare::PreparedRoute,
+    tunnel,
+    upstream::{Attempt, Link, Upstream},
+    worker::{Worker, WorkerPlan},
+};
+
+/// Informational responses that one request may bring; more are an upstream that does not end.
+const INFORMATIONAL_MOST: u32 = 32;
+
+/// What the whole of a request's attempts share.
+struct Forward<'a> {
+    worker: &'a Worker,
+    plan: &'a Rc<WorkerPlan>,
+    route: &'a PreparedRoute,
+    facts: &'a RequestFacts,
+    upstream: &'a Upstream,
+    /// When all attempts together are over, in nanoseconds since the engine started.
+    due: Option<u64>,
+}
+
+/// Where an attempt stands that has failed.
+struct Fault {
+    failure: Failure,
+    /// What may be tried again for it; `None`: nothing may.
+    cause: Option<tidegate_upstream::Cause>,
+    /// Whether a byte of the request went out.
+    sent: bool,
+    reused: bool,
+}
+
+/// Forwards the request and relays the response.
+pub async fn run(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    facts: &RequestFacts,
+    upstream: &Upstream,
+) -> Next {
+    let timeouts = &route.plan.timeouts;
+    let due = (timeouts.total_ms > 0).then(|| worker.now() + u64::from(timeouts.total_ms) * 1_000_000);
+    let forward = Forward { worker, plan, route, facts, upstream, due };
+    exchange.upstream = Some(upstream.name.clone());
+    if route.plan.retry.attempts > 1 && !exchange.body.is_received() {
+        exchange.replay.most = exchange.replay.most.max(route.plan.retry.replay_bytes as usize);
+    }
+    upstream.budget.borrow_mut().request(worker.now());
+    let hash = upstream.hash_key(worker, plan, exchange);
+    let mut tried = Tried::NONE;
+    let mut fresh = false;
+    loop {
+        exchange.attempts += 1;
+        let Some(mut attempt) = upstream.attempt(worker.now(), hash, &mut tried) else {
+            let failure = Failure::upstream(Cause::NoEndpoint);
+            return answer::fail(worker, plan, connection, exchange, Some(route), failure).await;
+        };
+        exchange.endpoint = Some(attempt.endpoint.text.clone());
+        let fault = match forward.attempt(connection, exchange, &mut attempt, fresh).await {
+            Ok(next) => return next,
+            Err(fault) => fault,
+        };
+        // A kept connection that had ended says nothing of its endpoint; the next attempt opens a new one.
+        fresh = forward.attempted(exchange, &fault).is_some_and(|attempted| attempted.stale());
+        let failed = fault.cause.is_some() && !fresh;
+        let outcome = if failed { Outcome::Failed } else { Outcome::Cancelled };
+        attempt.finish(worker, outcome, None, fault.failure.cause.as_str());
+        match forward.again(exchange, &fault) {
+            Some(delay) => {
+                worker.metrics.retry(fault.failure.cause.as_str());
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+            }
+            None => return forward.give_up(connection, exchange, fault.failure).await,
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// Whether another attempt follows, and after how long.
+    fn again(&self, exchange: &Exchange, fault: &Fault) -> Option<Duration> {
+        let attempted = self.attempted(exchange, fault)?;
+        let now = self.worker.now();
+        if self.due.is_some_and(|due| now >= due) {
+            return None;
+        }
+        match self.route.retry.decide(&attempted, &mut self.upstream.budget.borrow_mut(), now) {
+            RetryVerdict::Retry { delay_ns } => Some(Duration::from_nanos(delay_ns)),
+            RetryVerdict::Stop(_) => None,
+        }
+    }
+
+    fn attempted(&self, exchange: &Exchange, fault: &Fault) -> Option<Attempted> {
+        Some(Attempted {
+            cause: fault.cause?,
+            method_idempotent: exchange.head.method.is_idempotent(),
+            sent_any_byte: fault.sent,
+            response_started: false,
+            body_replayable: !exchange.replay.lost,
+            attempts_made: exchange.attempts,
+            reused_connection: fault.reused,
+        })
+    }
+
+    /// Tells the client. One that is still sending its body is told and let go.
+    async fn give_up(&self, connection: &mut Connection, exchange: &mut Exchange, failure: Failure) -> Next {
+        exchange.to_client.clear();
+        answer::fail(self.worker, self.plan, connection, exchange, Some(self.route), failure).await
+    }
+
+    async fn attempt(
+        &self,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        attempt: &mut Attempt<'_>,
+        fresh: bool,
+    ) -> Result<Next, Fault> {
+        let fault = |failure, cause, sent, reused| Fault { failure, cause, sent, reused };
+        let timeouts = &self.route.plan.timeouts;
+
+        // pool
+        let connect_ms = self.bounded(timeouts.connect_ms);
+        let mut link = match attempt.connect(self.worker, &connection.deadline, connect_ms, fresh).await {
+            Ok(link) => link,
+            Err(failure) => {
+                let retried = match failure.cause {
+                    Cause::ConnectFailed | Cause::ConnectTimeout => Some(tidegate_upstream::Cause::Connect),
+                    _ => None,
+                };
+                return Err(fault(failure, retried, false, false));
+            }
+        };
+        let reused = link.reused;
+
+        // send
+        let mut out = std::mem::take(&mut exchange.to_upstream);
+        out.clear();
+        compose::request(self.worker, self.plan, self.route, exchange, self.facts, &attempt.endpoint, &mut out);
+        exchange.to_upstream = out;
+        exchange.resume_body().map_err(|failure| fault(failure, None, false, reused))?;
+
+        let mut upload = Upload { over: false, broken: false };
+        let mut informational = 0;
+        connection.deadline.set(self.bounded(if exchange.body.is_received() {
+            timeouts.head_ms
+        } else {
+            self.plan.shared.plan.server.body_timeout_ms
+        }));
+        loop {
+            // receive
+            let lost = |failure, cause| fault(failure, cause, true, reused);
+            let read = match self.await_response(connection, exchange, &mut link, &mut upload).await {
+                Received::Bytes(read) => read,
+                Received::End if exchange.response_input.is_empty() => {
+                    let failure = Failure::upstream(Cause::UpstreamReset);
+                    return Err(lost(failure, Some(tidegate_upstream::Cause::Reset)));
+                }
+                Received::End => return Err(lost(Failure::upstream(Cause::UpstreamCut), None)),
+                Received::Timeout(failure) => {
+                    let slow = failure.cause == Cause::UpstreamTimeout;
+                    return Err(lost(failure, slow.then_some(tidegate_upstream::Cause::Timeout)));
+                }
+                Received::ClientFault(failure) => return Err(lost(failure, None)),
+            };
+            match self.take_heads(exchange, read, &mut informational).map_err(|failure| lost(failure, None))? {
+                Heads::Partial => self.flush_informational(connection, exchange).await,
+                Heads::Switching(early) => {
+                    let switched = self.switch(connection, exchange, attempt, link, early).await;
+                    return switched.map_err(|failure| lost(failure, None));
+                }
+                Heads::Final(rest) => {
+                    if let Some(cause) = self.retried_status(exchange.response.status) {
+                        // Only where another attempt really follows; else this answer is the client's.
+                        let failed = lost(Failure::upstream(Cause::UpstreamReset), Some(cause));
+                        if self.again(exchange, &failed).is_some() {
+                            return Err(failed);
+                        }
+                    }
+                    return Ok(self.relay(connection, exchange, attempt, link, upload, rest).await);
+                }
+            }
+        }
+    }
+
+    /// Looks at what has come: the last `read` bytes stand in the scratch buffer, those of earlier reads in
+    /// `response_input`. Informational heads are passed on; there may be several, and the final one, in one read.
+    fn take_heads(
+        &self,
+        exchange: &mut Exchange,
+        read: usize,
+        informational: &mut u32,
+    ) -> Result<Heads, Failure> {
+        let scratch = self.worker.scratch.borrow();
+        let mut at = 0;
+        if !exchange.response_input.is_empty() {
+            exchange.response_input.extend_from_slice(&scratch[..read]);
+            at = read;
+        }
+        loop {
+            let kept = at == read;
+            let input = if kept { &exchange.response_input } else { &scratch[at..read] };
+            if input.is_empty() {
+                return Ok(Heads::Partial);
+            }
+            let parsed = parse_response(input, &self.plan.shared.response_limits, &mut exchange.response);
+            let Some(length) = parsed.map_err(|bad| Failure::upstream(Cause::BadResponse(bad)))? else {
+                exchange.response_input.extend_from_slice(&scratch[at..read]);
+                return Ok(Heads::Partial);
+            };
+            if kept {
+                exchange.response_input.drain(..length);
+            } else {
+                at += length;
+            }
+            match exchange.response.status {
+                101 => return Ok(Heads::Switching(at..read)),
+                100..=199 => {
+                    *informational += 1;
+                    if *informational > INFORMATIONAL_MOST {
+                        return Err(Failure::upstream(Cause::EndlessInformational));
+                    }
+                    self.relay_informational(exchange);
+                }
+                _ => return Ok(Heads::Final(at..read)),
+            }
+        }
+    }
+
+    fn retried_status(&self, status: u16) -> Option<tidegate_upstream::Cause> {
+        let reason = match status {
+            429 => RetryReason::Status429,
+            500 => RetryReason::Status500,
+            502 => RetryReason::Status502,
+            503 => RetryReason::Status503,
+            504 => RetryReason::Status504,
+            _ => return None,
+        };
+        self.route.plan.retry.on.contains(&reason).then_some(tidegate_upstream::Cause::Status(status))
+    }
+
+    /// A waiting time, cut to what is left of the total.
+    fn bounded(&self, milliseconds: u32) -> u32 {
+        let Some(due) = self.due else { return milliseconds };
+        let left = (due.saturating_sub(self.worker.now()) / 1_000_000).clamp(1, u64::from(u32::MAX)) as u32;
+        if milliseconds == 0 { left } else { milliseconds.min(left) }
+    }
+
+    /// Sends what is left of the request until the upstream says something.
+    async fn await_response(
+        &self,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        link: &mut Link,
+        upload: &mut Upload,
+    ) -> Received {
+        poll_fn(|cx| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            if !upload.over {
+                match self.poll_upload(cx, connection, exchange, link, upload, &mut scratch) {
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Received::ClientFault(failure)),
+                    Poll::Ready(Ok(())) => connection.deadline.set(self.bounded(self.route.plan.timeouts.head_ms)),
+                    Poll::Pending => {}
+                }
+            }
+            match link.stream.poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Received::End),
+                Poll::Ready(Ok(read)) => Poll::Ready(Received::Bytes(read)),
+                Poll::Pending if connection.deadline.poll_passed(cx) => {
+                    Poll::Ready(Received::Timeout(self.late(exchange)))
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Who was waited for.
+    fn late(&self, exchange: &Exchange) -> Failure {
+        if self.due.is_some_and(|due| self.worker.now() >= due) {
+            Failure::upstream(Cause::TotalTimeout)
+        } else if !exchange.body.is_received() && exchange.to_upstream.is_empty() {
+            Failure::client(Cause::BodyTimeout)
+        } else {
+            Failure::upstream(Cause::UpstreamTimeout)
+        }
+    }
+
+    /// Moves the request's body on. Ready once it is over, one way or the other.
+    fn poll_upload(
+        &self,
+        cx: &mut std::task::Context<'_>,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        link: &mut Link,
+        upload: &mut Upload,
+        scratch: &mut [u8],
+    ) -> Poll<Result<(), Failure>> {
+        let Exchange { body, to_upstream, input, replay, .. } = exchange;
+        let Connection { stream, deadline, .. } = connection;
+        let timeout = self.bounded(self.plan.shared.plan.server.body_timeout_ms);
+        let relayed = poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
+            deadline.set(timeout);
+            replay.note(content);
+        });
+        let over = match relayed {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(over) => over,
+        };
+        upload.over = true;
+        match over {
+            Ok(()) => Poll::Ready(Ok(())),
+            // The upstream takes no more; it may have said why before it stopped.
+            Err(BodyFault::Send(_)) => {
+                upload.broken = true;
+                to_upstream.clear();
+                Poll::Ready(Ok(()))
+            }
+            Err(BodyFault::Receive(_) | BodyFault::Cut) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
+            Err(BodyFault::Chunk(fault)) => Poll::Ready(Err(Failure::client(Cause::BadChunk(fault.as_str())))),
+            Err(BodyFault::TooLarge) => Poll::Ready(Err(Failure::client(Cause::BodyTooLarge))),
+        }
+    }
+
+    /// Passes on `103 Early Hints` and the like; `100 Continue` only to a client that waits for it (RFC 9110 §15.2).
+    fn relay_informational(&self, exchange: &mut Exchange) {
+        let wanted = exchange.response.status != 100 || self.facts.expect_continue;
+        if exchange.head.version == Version::Http11 && wanted {
+            let mut out = std::mem::take(&mut exchange.to_client);
+            compose::informational(exchange, &mut out);
+            exchange.to_client = out;
+        }
+    }
+
+    async fn flush_informational(&self, connection: &mut Connection, exchange: &mut Exchange) {
+        if exchange.to_client.is_empty() {
+            return;
+        }
+        poll_fn(|cx| {
+            let _ = crate::body::poll_flush(cx, &mut connection.stream, &mut exchange.to_client);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Response rewrite, relay, settle. `rest` is where the body's first bytes stand in the scratch buffer.
+    async fn relay(
+        &self,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        attempt: &mut Attempt<'_>,
+        mut link: Link,
+        mut upload: Upload,
+        rest: std::ops::Range<usize>,
+    ) -> Next {
+        let latency = attempt.latency(self.worker.now());
+        exchange.upstream_duration = Some(Duration::from_nanos(latency));
+        let status = exchange.response.status;
+        let facts = match response_facts(&exchange.response, exchange.head.method) {
+            Ok(facts) => facts,
+            Err(bad) => {
+                let failure = Failure::upstream(Cause::BadResponse(bad));
+                attempt.finish(self.worker, Outcome::Failed, None, failure.cause.as_str());
+                return self.give_up(connection, exchange, failure).await;
+            }
+        };
+        let failed = self.upstream.counts_as_failure(status);
+        attempt.finish(self.worker, if failed { Outcome::Failed } else { Outcome::Ok }, Some(latency), "");
+
+        let old_client = exchange.head.version == Version::Http10;
+        let unknown_length = matches!(facts.body, BodyLength::Chunked | BodyLength::UntilClose);
+        let delimited = old_client && unknown_length;
+        let mut next = exchange.after(self.worker, self.plan, connection);
+        if delimited {
+            next = Next::Close(Close::Delimited);
+        }
+        if !exchange.body.is_received() {
+            // The answer came before the request's end; whether the rest still comes is seen at the end.
+            next = Next::Close(Close::Unread);
+        }
+        exchange.status = status;
+        let mut out = std::mem::take(&mut exchange.to_client);
+        compose::response(self.worker, self.plan, self.route, exchange, facts.body, unknown_length && !old_client, next, &mut out);
+        exchange.to_client = out;
+
+        let mut download = Body::new(facts.body, unknown_length && !old_client);
+        let fate = self.relay_body(connection, exchange, &mut link, &mut upload, &mut download, rest).await;
+        exchange.bytes_sent = download.bytes;
+        match fate {
+            Ok(surplus) => {
+                let whole = exchange.body.is_ended() && upload.over && !upload.broken;
+                if facts.keep_alive && whole && !surplus {
+                    self.upstream.check_in(link, &attempt.endpoint, self.worker.now());
+                }
+                next
+            }
+            Err(failure) => {
+                // A part of the response is out: the only honest end is one that looks cut.
+                exchange.failed(failure);
+                exchange.to_client.clear();
+                Next::Close(Close::Failed)
+            }
+        }
+    }
+
+    /// `Ok(true)`: the upstream sent more than its response.
+    async fn relay_body(
+        &self,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        link: &mut Link,
+        upload: &mut Upload,
+        download: &mut Body,
+        rest: std::ops::Range<usize>,
+    ) -> Result<bool, Failure> {
+        let idle_ms = self.bounded(self.route.plan.timeouts.idle_ms);
+        connection.deadline.set(idle_ms);
+        let mut surplus = std::mem::take(&mut exchange.surplus);
+        surplus.clear();
+        let mut first = Some(rest);
+        let relayed = poll_fn(|cx| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            if let Some(rest) = first.take() {
+                // Nothing was awaited since these bytes were read: they still stand where they were.
+                let sent = if exchange.response_input.is_empty() {
+                    self.send_first(cx, connection, exchange, download, &mut scratch[rest], &mut surplus)
+                } else {
+                    let mut early = std::mem::take(&mut exchange.response_input);
+                    let sent = self.send_first(cx, connection, exchange, download, &mut early, &mut surplus);
+                    early.clear();
+                    exchange.response_input = early;
+                    sent
+                };
+                if let Err(fault) = sent {
+                    return Poll::Ready(Err(self.download_failure(fault)));
+                }
+            }
+            if !upload.over {
+                if let Poll::Ready(Err(failure)) =
+                    self.poll_upload(cx, connection, exchange, link, upload, &mut scratch)
+                {
+                    return Poll::Ready(Err(failure));
+                }
+            }
+            let Connection { stream, deadline, .. } = &mut *connection;
+            let relayed = poll_relay(
+                cx,
+                download,
+                &mut link.stream,
+                stream,
+                &mut exchange.to_client,
+                &mut scratch,
+                &mut surplus,
+                |_| deadline.set(idle_ms),
+            );
+            match relayed {
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+                Poll::Ready(Err(fault)) => Poll::Ready(Err(self.download_failure(fault))),
+                Poll::Pending if connection.deadline.poll_passed(cx) => {
+                    let client = !exchange.to_client.is_empty();
+                    Poll::Ready(Err(if client {
+                        Failure::client(Cause::SendTimeout)
+                    } else if self.due.is_some_and(|due| self.worker.now() >= due) {
+                        Failure::upstream(Cause::TotalTimeout)
+                    } else {
+                        Failure::upstream(Cause::UpstreamStalled)
+                    }))
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        let more = !surplus.is_empty();
+        exchange.surplus = surplus;
+        relayed.map(|()| more)
+    }
+
+    /// Sends the head together with what came of the body in the same read: one receive, one send.
+    fn send_first(
+        &self,
+        cx: &mut std::task::Context<'_>,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        download: &mut Body,
+        bytes: &mut [u8],
+        surplus: &mut Vec<u8>,
+    ) -> Result<(), BodyFault> {
+        let (content, used) = if bytes.is_empty() { (0..0, 0) } else { download.decode(bytes)? };
+        surplus.extend_from_slice(&bytes[used..]);
+        download.send(cx, &mut connection.stream, &mut exchange.to_client, &bytes[content])
+    }
+
+    fn download_failure(&self, fault: BodyFault) -> Failure {
+        match fault {
+            BodyFault::Send(_) => Failure::client(Cause::ClientGone),
+            BodyFault::Chunk(_) | BodyFault::Receive(_) | BodyFault::Cut | BodyFault::TooLarge => {
+                Failure::upstream(Cause::UpstreamCut)
+            }
+        }
+    }
+
+    /// The upstream speaks another protocol from here on, if the client asked for one.
+    async fn switch(
+        &self,
+        connection: &mut Connection,
+        exchange: &mut Exchange,
+        attempt: &mut Attempt<'_>,
+        mut link: Link,
+        early: std::ops::Range<usize>,
+    ) -> Result<Next, Failure> {
+        if self.facts.upgrade.is_none() || exchange.response.known(Known::Upgrade).is_none() {
+            return Err(Failure::upstream(Cause::UnexpectedUpgrade));
+        }
+        let latency = attempt.latency(self.worker.now());
+        exchange.upstream_duration = Some(Duration::from_nanos(latency));
+        attempt.finish(self.worker, Outcome::Ok, Some(latency), "");
+        exchange.status = 101;
+        let mut out = std::mem::take(&mut exchange.to_client);
+        compose::switching(self.worker, self.plan, self.route, exchange, &mut out);
+        out.extend_from_slice(&self.worker.scratch.borrow()[early]);
+        out.append(&mut exchange.response_input);
+        exchange.to_client = out;
+        let idle_ms = self.plan.shared.plan.server.tunnel_idle_ms;
+        tunnel::run(self.worker, connection, exchange, &mut link.stream, idle_ms).await;
+        Ok(Next::Close(Close::Tunnel))
+    }
+}
+
+/// How far the request is.
+struct Upload {
+    /// Nothing more is sent.
+    over: bool,
+    /// Not all of it could be sent.
+    broken: bool,
+}
+
+/// What the heads that have come amount to. The range is what stands behind them in the scratch buffer; where it
+/// is empty, more may stand in `response_input`.
+enum Heads {
+    Partial,
+    Switching(std::ops::Range<usize>),
+    Final(std::ops::Range<usize>),
+}
+
+enum Received {
+    Bytes(usize),
+    End,
+    Timeout(Failure),
+    ClientFault(Failure),
+}
+
+impl Exchange {
+    /// Puts what is there of the body behind the head: what earlier attempts sent, then what the client sent
+    /// along with its head. Most requests go out whole by this, in one call.
+    fn resume_body(&mut self) -> Result<(), Failure> {
+        let Self { body, to_upstream, replay, input, .. } = self;
+        body.restart();
+        if !replay.content.is_empty() || body.is_received() {
+            body.frame(&replay.content, to_upstream);
+        }
+        while !body.is_received() && !input.is_empty() {
+            let (content, used) = body.decode(input).map_err(|fault| match fault {
+                BodyFault::Chunk(fault) => Failure::client(Cause::BadChunk(fault.as_str())),
+                _ => Failure::client(Cause::BodyTooLarge),
+            })?;
+            replay.note(&input[content.clone()]);
+            body.frame(&input[content], to_upstream);
+            input.drain(..used);
+        }
+        Ok(())
+    }
+}

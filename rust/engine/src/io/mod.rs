@@ -1,0 +1,11 @@
+//! Byte streams: the only place that knows what a connection is made of.
+//!
+//! Kept small so that another way of doing I/O can stand behind it.
+
+pub mod listen;
+#[cfg(feature = "memory")]
+pub mod memory;
+mod stream;
+
+pub use listen::Acceptor;
+pub use stream::{Stream, Target, connect};

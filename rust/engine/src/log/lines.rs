@@ -1,0 +1,82 @@
+//! One worker's lines before they are handed to the writer.
+
+use std::time::{Duration, Instant};
+
+use tidegate_route::Variables;
+
+use super::{Log, Record};
+
+/// A buffer of this many bytes is handed over at once.
+const HAND_OVER: usize = 32 * 1024;
+
+/// One worker's lines. What is left is handed over when it goes.
+#[derive(Debug)]
+pub struct Lines {
+    log: Log,
+    buffer: Vec<u8>,
+    most: usize,
+    flush: Duration,
+    /// When `flush` was last called; lines in the buffer are younger unless one has been waiting since before.
+    looked: Instant,
+    /// No line in the buffer is older.
+    oldest: Option<Instant>,
+}
+
+impl Lines {
+    pub(super) fn new(log: Log) -> Self {
+        let plan = log.plan();
+        let most = HAND_OVER.min(plan.buffer_bytes as usize);
+        let flush = Duration::from_millis(u64::from(plan.flush_ms));
+        Self { log, buffer: Vec::new(), most, flush, looked: Instant::now(), oldest: None }
+    }
+
+    /// Appends what `write` writes, which is one line with its LF. Where the writer is so far behind that nothing can
+    /// be handed over, `write` is not called and the line counts as dropped.
+    pub fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.buffer.len() >= self.most && !self.hand_over() {
+            self.log.queue().lost(1);
+            return;
+        }
+        write(&mut self.buffer);
+        if self.buffer.len() >= self.most {
+            self.hand_over();
+        }
+    }
+
+    /// Appends the line of a record in the log's format.
+    pub fn record(&mut self, record: &Record<'_>, variables: &impl Variables) {
+        // The format is the log's, which this holds on to; a handle of its own lets the borrow go.
+        let log = self.log.clone();
+        self.line(|out| log.format().write(record, variables, out));
+    }
+
+    /// Called every now and then: hands over what would become older than `flush_ms` before the next call.
+    pub fn flush(&mut self) {
+        let now = Instant::now();
+        let step = now.duration_since(std::mem::replace(&mut self.looked, now));
+        if self.buffer.is_empty() {
+            return;
+        }
+        // A line that is new since the last call may have come right after it.
+        let oldest = *self.oldest.get_or_insert(now - step);
+        if now.duration_since(oldest) + step >= self.flush {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) -> bool {
+        let taken = self.log.queue().offer(&mut self.buffer).is_ok();
+        if taken {
+            self.oldest = None;
+        }
+        taken
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.buffer.is_empty() && self.log.queue().offer_last(&mut self.buffer).is_err() {
+            self.log.queue().lost(memchr::memchr_iter(b'\n', &self.buffer).count() as u64);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What one exchange holds on to: kept from exchange to exchange, so that a request allocates nothing.
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request};
+use tidegate_message::{Known, RequestHead, ResponseHead};
+use tidegate_plan::ForwardedStyle;
+use tidegate_route::Captures;
+
+use crate::{
+    body::Body,
+    connection::{self, Connection},
+    failure::Failure,
+    worker::{Worker, WorkerPlan},
+};
+
+/// Buffers that grew past this are given back between exchanges.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// The state of one exchange.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request's head.
+    pub head: RequestHead,
+    /// The response's head.
+    pub response: ResponseHead,
+    /// What the client sent behind the head, not looked at yet.
+    pub input: Vec<u8>,
+    /// The request's body on its way.
+    pub body: Body,
+    /// What the upstream has not taken yet.
+    pub to_upstream: Vec<u8>,
+    /// What the client has not taken yet.
+    pub to_client: Vec<u8>,
+    /// The request's content so far, where it may be sent again.
+    pub replay: Replay,
+    /// A response head that has come in part.
+    pub response_input: Vec<u8>,
+    /// What an upstream sent behind its response.
+    pub surplus: Vec<u8>,
+    /// Lower case, without port.
+    pub host: Vec<u8>,
+    /// Normalised.
+    pub path: Vec<u8>,
+    /// What groups of the route's patterns matched.
+    pub captures: Captures,
+    /// Index of the route.
+    pub route: Option<u32>,
+    /// Bytes of the path that the route's prefix matched.
+    pub prefix_len: usize,
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// The same as text.
+    pub client_text: String,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// Whether its word on the client is taken.
+    pub peer_trusted: bool,
+    /// Index of the listener.
+    pub listener: u32,
+    /// Who came in by a key or a password.
+    pub user: String,
+    /// Whether the client's side may go on after this.
+    pub keep_alive: bool,
+    /// Lines that are added to the response.
+    pub fields: Vec<u8>,
+    /// Fields that the hook takes out of what is forwarded.
+    pub hook_remove: Vec<String>,
+    /// Lines that the hook adds to what is forwarded.
+    pub hook_set: Vec<u8>,
+    /// Where the text of a problem is put together.
+    pub problem: Vec<u8>,
+    /// When its first byte was read, in nanoseconds since the engine started.
+    pub started: u64,
+    /// When the response's head came from the upstream, since the attempt's start.
+    pub upstream_duration: Option<Duration>,
+    /// Attempts at an upstream.
+    pub attempts: u32,
+    /// The endpoint of the last attempt.
+    pub endpoint: Option<Rc<str>>,
+    /// The name of the upstream.
+    pub upstream: Option<Rc<str>>,
+    /// 0 before there is one.
+    pub status: u16,
+    /// Bytes of the response's body that were sent.
+    pub bytes_sent: u64,
+    /// Why it did not end as it should; empty where it did.
+    pub reason: &'static str,
+    request_id: String,
+}
+
+/// The request's content as far as it was read, to be sent again.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// The content.
+    pub content: Vec<u8>,
+    /// How much is kept at most; 0 keeps none.
+    pub most: usize,
+    /// There was more than is kept.
+    pub lost: bool,
+}
+
+impl Replay {
+    /// Takes note of content that passes by.
+    pub fn note(&mut self, content: &[u8]) {
+        if self.lost || content.is_empty() {
+            return;
+        }
+        if self.content.len() + content.len() > self.most {
+            self.lost = true;
+            self.content.clear();
+        } else {
+            self.content.extend_from_slice(content);
+        }
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            head: RequestHead::default(),
+            response: ResponseHead::default(),
+            input: Vec::new(),
+            body: Body::new(BodyLength::None, false),
+            to_upstream: Vec::new(),
+            to_client: Vec::new(),
+            replay: Replay::default(),
+            response_input: Vec::new(),
+            surplus: Vec::new(),
+            host: Vec::new(),
+            path: Vec::new(),
+            captures: Captures::default(),
+            route: None,
+            prefix_len: 0,
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client_text: "0.0.0.0".into(),
+            peer: crate::io::listen::UNIX_PEER,
+            peer_trusted: false,
+            listener: 0,
+            user: String::new(),
+            keep_alive: false,
+            fields: Vec::new(),
+            hook_remove: Vec::new(),
+            hook_set: Vec::new(),
+            problem: Vec::new(),
+            started: 0,
+            upstream_duration: None,
+            attempts: 0,
+            endpoint: None,
+            upstream: None,
+            status: 0,
+            bytes_sent: 0,
+            reason: "",
+            request_id: String::new(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Makes it ready for another request on the same connection; unread input stays.
+    pub fn begin(&mut self) {
+        self.head.clear();
+        self.response.clear();
+        self.body = Body::new(BodyLength::None, false);
+        self.to_upstream.clear();
+        self.to_client.clear();
+        self.response_input.clear();
+        self.replay.content.clear();
+        self.replay.most = 0;
+        self.replay.lost = false;
+        self.route = None;
+        self.user.clear();
+        self.keep_alive = false;
+        self.fields.clear();
+        self.hook_remove.clear();
+        self.hook_set.clear();
+        self.started = 0;
+        self.upstream_duration = None;
+        self.attempts = 0;
+        self.endpoint = None;
+        self.upstream = None;
+        self.status = 0;
+        self.bytes_sent = 0;
+        self.reason = "";
+    }
+
+    /// Takes a head out of `bytes`, which have just been read. `false`: it is not whole yet.
+    pub fn read_head(&mut self, bytes: &[u8], limits: &Limits, now: u64) -> Result<bool, Refusal> {
+        if self.started == 0 {
+            self.started = now;
+        }
+        if !self.input.is_empty() {
+            self.input.extend_from_slice(bytes);
+            return self.take_head(limits, now);
+        }
+        let head = parse_request(bytes, limits, &mut self.head)?;
+        self.input.extend_from_slice(&bytes[head.unwrap_or(0)..]);
+        Ok(head.is_some())
+    }
+
+    /// Takes a head out of the input that is there already.
+    pub fn take_head(&mut self, limits: &Limits, now: u64) -> Result<bool, Refusal> {
+        if self.started == 0 {
+            self.started = now;
+        }
+        let head = parse_request(&self.input, limits, &mut self.head)?;
+        if let Some(length) = head {
+            self.input.drain(..length);
+        }
+        Ok(head.is_some())
+    }
+
+    /// Notes who is there, once the head has come.
+    pub fn enter(&mut self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) {
+        let shared = &plan.shared;
+        self.listener = connection.listener;
+        self.peer = connection.peer;
+        let peer = connection::peer_ip(connection);
+        self.peer_trusted = shared.trusted.contains(peer);
+        let client = if self.peer_trusted { self.told_client(shared.plan.server.forwarded, peer, &shared.trusted) } else { peer };
+        if client != self.client_ip {
+            self.client_ip = client;
+            self.client_text.clear();
+            let _ = write!(self.client_text, "{client}");
+        }
+        self.choose_request_id(&shared.plan.server.request_id);
+        if self.started == 0 {
+            self.started = worker.now();
+        }
+    }
+
+    fn told_client(&self, style: ForwardedStyle, peer: IpAddr, trusted: &tidegate_auth::CidrSet) -> IpAddr {
+        let by_rfc = style == ForwardedStyle::Forwarded;
+        if by_rfc {
+            tidegate_auth::client_address_forwarded(peer, self.head.all(Known::Forwarded), trusted)
+        } else {
+            tidegate_auth::client_address(peer, self.head.all(Known::XForwardedFor), trusted)
+        }
+    }
+
+    fn choose_request_id(&mut self, config: &tidegate_plan::RequestId) {
+        self.request_id.clear();
+        if config.trust && !config.header.is_empty() {
+            if let Some(brought) = self.head.field(config.header.as_bytes()) {
+                if (1..=128).contains(&brought.len()) && brought.iter().all(|byte| is_plain(*byte)) {
+                    self.request_id.extend(brought.iter().map(|byte| char::from(*byte)));
+                    return;
+                }
+            }
+        }
+        push_hex(fastrand::u64(..), &mut self.request_id);
+        push_hex(fastrand::u64(..), &mut self.request_id);
+    }
+
+    /// Notes what the head says of the body and the connection.
+    pub fn expect(&mut self, facts: &RequestFacts) {
+        self.keep_alive = facts.keep_alive;
+        self.body = Body::new(facts.body, facts.body == BodyLength::Chunked);
+    }
+
+    /// The id that logs, upstream and answers share.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Notes what went wrong.
+    pub fn failed(&mut self, failure: Failure) {
+        self.reason = failure.cause.as_str();
+    }
+
+    /// Passes over the body if all of it is there already. `false`: some is still to come.
+    pub fn skip_body(&mut self) -> bool {
+        while !self.body.is_received() && !self.input.is_empty() {
+            match self.body.decode(&mut self.input) {
+                Ok((_, used)) => drop(self.input.drain(..used)),
+                Err(_) => return false,
+            }
+        }
+        self.body.is_received()
+    }
+
+    /// Gives room back that an unusual exchange took.
+    pub fn shrink(&mut self) {
+        self.input.clear();
+        for buffer in [&mut self.input, &mut self.to_upstream, &mut self.to_client, &mut self.replay.content] {
+            if buffer.capacity() > KEPT_BYTES {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+/// Characters that an id may have so that no log or header is ever confused by it.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'+' | b'/' | b'=')
+}
+
+/// Sixteen hexadecimal digits.
+pub fn push_hex(number: u64, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for shift in (0..16).rev() {
+        out.push(char::from(DIGITS[(number >> (shift * 4)) as usize & 15]));
+    }
+}

@@ -1,0 +1,363 @@
+//! A plan made ready to run: patterns compiled, addresses parsed, everything looked up once.
+
+use std::sync::Arc;
+
+use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
+use tidegate_http1::Limits;
+use tidegate_limit::{Concurrency, Quota, Table};
+use tidegate_message::Field;
+use tidegate_plan::{self as plan, Action, Plan, PlanError};
+use tidegate_route::{HeaderEdits, PathRewriter, Router, Template};
+use tidegate_upstream::RetryPolicy;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    exchange::Exchange,
+    log::{Format, Log},
+    metrics::Metrics,
+    stage::auth::Auth,
+    variables::Variables,
+    worker::{Worker, WorkerPlan},
+};
+
+/// A plan made ready, shared by all workers.
+pub struct Prepared {
+    /// As it was decoded.
+    pub plan: Plan,
+    /// Counts up with every plan.
+    pub generation: u64,
+    /// Bounds on request heads.
+    pub head_limits: Limits,
+    /// Bounds on response heads.
+    pub response_limits: Limits,
+    /// Peers whose word on the client is taken.
+    pub trusted: CidrSet,
+    /// By index of the listener; listeners with the same routes share one.
+    pub routers: Vec<Arc<Router>>,
+    /// By index of the route.
+    pub routes: Vec<PreparedRoute>,
+    /// By index of the limit.
+    pub limits: Vec<PreparedLimit>,
+    /// By index of the cap.
+    pub caps: Vec<PreparedCap>,
+    /// The buckets of all limits.
+    pub buckets: Arc<Table>,
+    /// The counts of all caps.
+    pub in_flight: Arc<Concurrency>,
+    /// By index of the hook: its place in the counters.
+    pub hook_slots: Vec<u32>,
+    /// Where lines go.
+    pub log: Option<Log>,
+    /// What lines look like.
+    pub log_format: Option<Format>,
+}
+
+/// One route made ready.
+pub struct PreparedRoute {
+    /// As it was decoded.
+    pub plan: plan::Route,
+    /// Its place in the counters.
+    pub slot: u32,
+    /// Who may come by address.
+    pub access: Option<AccessList>,
+    /// Who may come by credential.
+    pub auth: Option<Auth>,
+    /// What the upstream gets instead.
+    pub rewrite: Option<Rewrite>,
+    /// Edits of what is forwarded.
+    pub request_edits: HeaderEdits,
+    /// Edits of what is answered.
+    pub response_edits: HeaderEdits,
+    /// Whether another attempt follows.
+    pub retry: RetryPolicy,
+    /// The location of a redirect, or the body of a fixed response.
+    pub template: Option<Template>,
+}
+
+/// What the upstream gets instead of the request's own target and host.
+pub struct Rewrite {
+    /// The Host field.
+    pub host: Option<Template>,
+    path: PathRewriter,
+}
+
+/// One limit made ready.
+pub struct PreparedLimit {
+    /// As it was decoded.
+    pub plan: plan::Limit,
+    /// Its arithmetic.
+    pub quota: Quota,
+    /// Tells its keys from those of other limits.
+    pub seed: u64,
+    /// Its place in the counters.
+    pub slot: u32,
+}
+
+/// One cap made ready.
+pub struct PreparedCap {
+    /// As it was decoded.
+    pub plan: plan::Concurrency,
+    /// Tells its keys from those of other caps.
+    pub seed: u64,
+    /// Its place in the counters.
+    pub slot: u32,
+}
+
+/// Why a plan can't be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRejected {
+    /// Where: `routes[3].rewrite.path.pattern`.
+    pub path: String,
+    /// What is wrong there.
+    pub why: String,
+}
+
+impl std::fmt::Display for PlanRejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path, self.why)
+    }
+}
+
+impl std::error::Error for PlanRejected {}
+
+impl From<PlanError> for PlanRejected {
+    fn from(error: PlanError) -> Self {
+        Self { path: error.path, why: error.why }
+    }
+}
+
+fn rejected(path: impl Into<String>, why: impl ToString) -> PlanRejected {
+    PlanRejected { path: path.into(), why: why.to_string() }
+}
+
+/// Compiles what only needs the plan; nothing is opened, bound or started. [`Prepared::new`] does the rest.
+pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
+    let metrics = Metrics::new(1);
+    CidrSet::parse(&plan.server.trusted_proxies).map_err(|error| cidr("server.trusted_proxies", &error))?;
+    routers(plan)?;
+    for (index, route) in plan.routes.iter().enumerate() {
+        PreparedRoute::new(route, index, &metrics)?;
+    }
+    for (index, limit) in plan.limits.iter().enumerate() {
+        quota(limit, index)?;
+    }
+    if let Some(log) = &plan.access_log {
+        Format::compile(&log.format).map_err(|why| rejected("access_log.format", why))?;
+    }
+    Ok(())
+}
+
+impl Prepared {
+    /// Makes a plan ready. What `before` has that did not change is taken over: buckets, counts, the log.
+    pub fn new(
+        plan: Plan,
+        before: Option<&Prepared>,
+        generation: u64,
+        metrics: &Metrics,
+    ) -> Result<Self, PlanRejected> {
+        let trusted =
+            CidrSet::parse(&plan.server.trusted_proxies).map_err(|error| cidr("server.trusted_proxies", &error))?;
+        let routers = routers(&plan)?;
+        let routes = (plan.routes.iter().enumerate())
+            .map(|(index, route)| PreparedRoute::new(route, index, metrics))
+            .collect::<Result<_, _>>()?;
+        let limits = (plan.limits.iter().enumerate())
+            .map(|(index, limit)| {
+                let identity = format!("{} {} {}", limit.name, limit.rate.tokens, limit.rate.per_ms);
+                let seed = xxh3_64(identity.as_bytes());
+                let slot = metrics.limit_slot(&limit.name);
+                Ok(PreparedLimit { quota: quota(limit, index)?, seed, slot, plan: limit.clone() })
+            })
+            .collect::<Result<_, PlanRejected>>()?;
+        let caps = (plan.concurrency.iter())
+            .map(|cap| PreparedCap {
+                seed: xxh3_64(cap.name.as_bytes()),
+                slot: metrics.limit_slot(&cap.name),
+                plan: cap.clone(),
+            })
+            .collect();
+        let same_room = |kept: &&Prepared| kept.plan.server.limit_keys == plan.server.limit_keys;
+        let most = plan.server.limit_keys as usize;
+        // A table for a million keys is made only where something is limited.
+        let buckets = match before.filter(same_room).filter(|kept| !kept.limits.is_empty()) {
+            Some(kept) => kept.buckets.clone(),
+            None => Arc::new(Table::new(if plan.limits.is_empty() { 1 } else { most })),
+        };
+        let in_flight = match before.filter(same_room).filter(|kept| !kept.caps.is_empty()) {
+            Some(kept) => kept.in_flight.clone(),
+            None => Arc::new(Concurrency::new(if plan.concurrency.is_empty() { 1 } else { most })),
+        };
+        let (log, log_format) = match &plan.access_log {
+            None => (None, None),
+            Some(config) => {
+                let format = Format::compile(&config.format).map_err(|why| rejected("access_log.format", why))?;
+                let kept = before
+                    .filter(|kept| {
+                        kept.plan.access_log.as_ref().is_some_and(|old| {
+                            (&old.sink, old.buffer_bytes, old.flush_ms)
+                                == (&config.sink, config.buffer_bytes, config.flush_ms)
+                        })
+                    })
+                    .and_then(|kept| kept.log.clone());
+                let log = match kept {
+                    Some(log) => log,
+                    None => Log::open(config).map_err(|error| rejected("access_log.sink", error))?,
+                };
+                (Some(log), Some(format))
+            }
+        };
+        let server = &plan.server;
+        Ok(Self {
+            generation,
+            head_limits: Limits { head_bytes: server.head_bytes as usize, head_fields: server.head_fields as usize },
+            response_limits: Limits { head_bytes: RESPONSE_HEAD_BYTES, head_fields: RESPONSE_HEAD_FIELDS },
+            trusted,
+            routers,
+            routes,
+            limits,
+            caps,
+            buckets,
+            in_flight,
+            hook_slots: plan.hooks.iter().map(|hook| metrics.hook_slot(&hook.name)).collect(),
+            log,
+            log_format,
+            plan,
+        })
+    }
+}
+
+/// An upstream's head may be larger than a client's: it is trusted more, and cookies add up.
+const RESPONSE_HEAD_BYTES: usize = 128 * 1024;
+const RESPONSE_HEAD_FIELDS: usize = 1000;
+
+fn cidr(path: &str, error: &tidegate_auth::CidrError) -> PlanRejected {
+    rejected(format!("{path}[{}]", error.index), &error.why)
+}
+
+fn quota(limit: &plan::Limit, index: usize) -> Result<Quota, PlanRejected> {
+    Quota::new(limit.rate.tokens, limit.rate.per_ms, limit.burst, limit.delay_ms)
+        .ok_or_else(|| rejected(format!("limits[{index}]"), "an empty bucket would take years to fill"))
+}
+
+/// One router for each set of listeners; most plans have one, beside that of the admin listener.
+fn routers(plan: &Plan) -> Result<Vec<Arc<Router>>, PlanRejected> {
+    let mut made: Vec<(Vec<u32>, Arc<Router>)> = Vec::new();
+    let mut routers = Vec::new();
+    for listener in 0..plan.listeners.len() as u32 {
+        let served: Vec<u32> = (plan.routes.iter().enumerate())
+            .filter(|(_, route)| route.listeners.contains(&listener))
+            .map(|(index, _)| index as u32)
+            .collect();
+        if let Some((_, router)) = made.iter().find(|(same, _)| *same == served) {
+            routers.push(router.clone());
+            continue;
+        }
+        let routes = served.iter().map(|index| (*index, &plan.routes[*index as usize].matches));
+        let router = Router::build(routes)
+            .map_err(|error| rejected(format!("routes[{}].{}", error.route, error.path), &error.why))?;
+        let router = Arc::new(router);
+        made.push((served, router.clone()));
+        routers.push(router);
+    }
+    Ok(routers)
+}
+
+impl PreparedRoute {
+    fn new(route: &plan::Route, index: usize, metrics: &Metrics) -> Result<Self, PlanRejected> {
+        let here = |part: &str| format!("routes[{index}].{part}");
+        let access = match &route.access {
+            None => None,
+            Some(access) => {
+                let parse = |list: &[String], name: &str| {
+                    CidrSet::parse(list).map_err(|error| cidr(&here(&format!("access.{name}")), &error))
+                };
+                Some(AccessList::new(parse(&access.allow, "allow")?, parse(&access.deny, "deny")?))
+            }
+        };
+        let auth = match &route.auth {
+            None => None,
+            Some(auth) => Some(prepare_auth(auth, &here("auth"))?),
+        };
+        let template = match &route.action {
+            Action::Redirect(redirect) => Some((&redirect.location, "action.location")),
+            Action::Respond(respond) => Some((&respond.body, "action.body")),
+            _ => None,
+        };
+        let template = match template {
+            None => None,
+            Some((template, part)) => {
+                Some(Template::compile(template).map_err(|why| rejected(here(part), why))?)
+            }
+        };
+        let rewrite = match &route.rewrite {
+            None => None,
+            Some(rewrite) => Some(Rewrite {
+                host: match &rewrite.host {
+                    None => None,
+                    Some(host) => {
+                        Some(Template::compile(host).map_err(|why| rejected(here("rewrite.host"), why))?)
+                    }
+                },
+                path: PathRewriter::compile(rewrite).map_err(|why| rejected(here("rewrite"), why))?,
+            }),
+        };
+        Ok(Self {
+            slot: metrics.route_slot(&route.name),
+            access,
+            auth,
+            rewrite,
+            request_edits: HeaderEdits::compile(&route.request_headers)
+                .map_err(|why| rejected(here("request_headers"), why))?,
+            response_edits: HeaderEdits::compile(&route.response_headers)
+                .map_err(|why| rejected(here("response_headers"), why))?,
+            retry: RetryPolicy::from(&route.retry),
+            template,
+            plan: route.clone(),
+        })
+    }
+
+    /// Whether a field is a credential that is not forwarded.
+    pub fn strips(&self, field: &Field, name: &[u8]) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.strips(field, name))
+    }
+
+    /// Writes the fields that the route adds to every answer.
+    pub fn write_response_edits(
+        &self,
+        worker: &Worker,
+        plan: &WorkerPlan,
+        exchange: &Exchange,
+        out: &mut Vec<u8>,
+    ) {
+        if !self.response_edits.is_empty() {
+            self.response_edits.write(&Variables { worker, plan, exchange }, out);
+        }
+    }
+}
+
+impl Rewrite {
+    /// Writes the target that the upstream gets.
+    pub fn target(&self, variables: &Variables<'_>, exchange: &Exchange, out: &mut Vec<u8>) {
+        self.path.rewrite_target(&exchange.head, exchange.path(), exchange.prefix_len, variables, out);
+    }
+}
+
+fn prepare_auth(auth: &plan::Auth, path: &str) -> Result<Auth, PlanRejected> {
+    let hash = |hex: &str, part: String| {
+        tidegate_auth::sha256_hex(hex).ok_or_else(|| rejected(format!("{path}.{part}"), "is no SHA-256 in hexadecimal"))
+    };
+    Ok(match auth {
+        plan::Auth::ApiKeys(config) => {
+            let keys = (config.keys.iter().enumerate())
+                .map(|(index, key)| Ok((key.name.clone(), hash(&key.sha256, format!("keys[{index}].sha256"))?)))
+                .collect::<Result<Vec<_>, PlanRejected>>()?;
+            Auth::Keys { keys: ApiKeys::new(keys), source: config.source.clone(), strip: config.strip }
+        }
+        plan::Auth::Basic(config) => {
+            let users = (config.users.iter().enumerate())
+                .map(|(index, user)| Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?)))
+                .collect::<Result<Vec<_>, PlanRejected>>()?;
+            Auth::Basic { users: Basic::new(users), realm: config.realm.clone(), strip: config.strip }
+        }
+    })
+}

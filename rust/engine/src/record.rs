@@ -1,0 +1,51 @@
+//! The one record that every exchange ends in: counted, and written where the route is logged.
+
+use std::time::{Duration, SystemTime};
+
+use tidegate_message::Known;
+
+use crate::{
+    connection::Connection,
+    exchange::Exchange,
+    log::Record,
+    worker::{Worker, WorkerPlan},
+};
+
+/// Counts the exchange and writes its line.
+pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchange: &Exchange) {
+    let shared = &plan.shared;
+    let route = exchange.route.map(|index| &shared.routes[index as usize]);
+    let taken = worker.now().saturating_sub(exchange.started);
+    if !connection.admin {
+        let slot = route.map_or(0, |route| route.slot);
+        worker.metrics.request(slot, exchange.status, taken, exchange.body.bytes, exchange.bytes_sent);
+        if !exchange.reason.is_empty() {
+            worker.metrics.refusal(exchange.reason);
+        }
+    }
+    let logged = !connection.admin && route.is_none_or(|route| route.plan.access_log);
+    let (Some(format), true) = (&shared.log_format, logged) else { return };
+    let mut lines = plan.lines.borrow_mut();
+    let Some(lines) = &mut *lines else { return };
+    let record = Record {
+        head: (!exchange.head.bytes.is_empty()).then_some(&exchange.head),
+        client_ip: exchange.client_ip,
+        user: &exchange.user,
+        time: SystemTime::now(),
+        duration: Duration::from_nanos(taken),
+        status: exchange.status,
+        bytes_sent: exchange.bytes_sent,
+        bytes_received: exchange.body.bytes,
+        route: route.map_or("", |route| &route.plan.name),
+        upstream: exchange.upstream.as_deref().unwrap_or(""),
+        endpoint: exchange.endpoint.as_deref().unwrap_or(""),
+        upstream_duration: exchange.upstream_duration,
+        attempts: exchange.attempts,
+        reason: exchange.reason,
+        request_id: exchange.request_id(),
+        traceparent: exchange.head.known(Known::Traceparent).unwrap_or_default(),
+        host: &exchange.host,
+        listener: &shared.plan.listeners[exchange.listener as usize].name,
+    };
+    lines.line(|out| format.write(&record, out));
+}

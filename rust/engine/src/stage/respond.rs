@@ -1,0 +1,77 @@
+//! Answers that need no upstream: redirects, fixed responses, and what the engine itself knows.
+
+use tidegate_plan::{Action, Builtin};
+
+use crate::{
+    answer::push_field,
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    prepare::PreparedRoute,
+    variables::Variables,
+    worker::{Worker, WorkerPlan},
+};
+
+/// An answer that was made here.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// 200 to 599.
+    pub status: u16,
+    /// Empty for none.
+    pub content_type: String,
+    /// Whole lines.
+    pub fields: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Makes the answer of an action that is not forwarding.
+pub fn make(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &Exchange,
+    action: &Action,
+) -> Result<Made, Failure> {
+    let variables = Variables { worker, plan, exchange };
+    let mut made = Made::default();
+    match action {
+        Action::Redirect(redirect) => {
+            made.status = redirect.status;
+            let mut location = Vec::new();
+            if let Some(template) = &route.template {
+                template.render_value(&variables, &mut location);
+            }
+            push_field(&mut made.fields, b"Location", &location);
+        }
+        Action::Respond(respond) => {
+            made.status = respond.status;
+            made.content_type.push_str(&respond.content_type);
+            if let Some(template) = &route.template {
+                template.render(&variables, &mut made.body);
+            }
+        }
+        Action::Builtin { name } => builtin(worker, *name, &mut made)?,
+        // The journey asks the hook and forwards; neither comes here.
+        Action::Hook | Action::Forward { .. } => return Err(Failure::gateway(Cause::HookFailed)),
+    }
+    Ok(made)
+}
+
+fn builtin(worker: &Worker, name: Builtin, made: &mut Made) -> Result<(), Failure> {
+    made.status = 200;
+    made.content_type.push_str("text/plain; charset=utf-8");
+    match name {
+        Builtin::Healthz => made.body.extend_from_slice(b"ok\n"),
+        Builtin::Readyz if worker.draining.get() => {
+            made.status = 503;
+            made.body.extend_from_slice(b"draining\n");
+        }
+        Builtin::Readyz => made.body.extend_from_slice(b"ready\n"),
+        Builtin::Metrics => {
+            made.content_type = "text/plain; version=0.0.4; charset=utf-8".into();
+            crate::telemetry::metrics(&worker.shared, &mut made.body);
+        }
+        Builtin::NotFound => return Err(Failure::client(Cause::NoRoute)),
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Two streams tied together after a `101`: every byte as it came, until both sides have ended.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use crate::{body::poll_flush, connection::Connection, exchange::Exchange, io::Stream, worker::Worker};
+
+/// One direction of a tunnel.
+#[derive(Default)]
+struct Direction {
+    ended: bool,
+    shut: bool,
+    bytes: u64,
+}
+
+/// Relays both ways until both have ended, one has failed, or neither said anything for `idle_ms`.
+///
+/// The end of one direction is passed on and the other goes on, as TCP has it.
+pub async fn run(
+    worker: &Worker,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    upstream: &mut Stream,
+    idle_ms: u32,
+) {
+    connection.deadline.set(idle_ms);
+    let mut up = Direction::default();
+    let mut down = Direction::default();
+    // What the client sent behind its request's head belongs to the other protocol.
+    exchange.to_upstream.append(&mut exchange.input);
+    poll_fn(|cx| {
+        let mut scratch = worker.scratch.borrow_mut();
+        let Connection { stream, deadline, .. } = &mut *connection;
+        let before = (up.bytes, down.bytes, exchange.to_upstream.len(), exchange.to_client.len());
+        let one = up.poll(cx, stream, upstream, &mut exchange.to_upstream, &mut scratch);
+        let other = down.poll(cx, upstream, stream, &mut exchange.to_client, &mut scratch);
+        if before != (up.bytes, down.bytes, exchange.to_upstream.len(), exchange.to_client.len()) {
+            deadline.set(idle_ms);
+        }
+        match (one, other) {
+            (Err(()), _) | (_, Err(())) => Poll::Ready(()),
+            (Ok(true), Ok(true)) => Poll::Ready(()),
+            _ if deadline.poll_passed(cx) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    exchange.bytes_sent = down.bytes;
+    exchange.body.bytes = up.bytes;
+}
+
+impl Direction {
+    /// `Ok(true)`: it has ended. `Err`: a side has failed.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+        out: &mut Vec<u8>,
+        scratch: &mut [u8],
+    ) -> Result<bool, ()> {
+        loop {
+            if !out.is_empty() {
+                match poll_flush(cx, to, out) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Err(()),
+                    Poll::Pending => return Ok(false),
+                }
+            }
+            if self.ended {
+                if !self.shut {
+                    match to.poll_shutdown(cx) {
+                        Poll::Ready(Ok(())) => self.shut = true,
+                        Poll::Ready(Err(_)) => return Err(()),
+                        Poll::Pending => return Ok(false),
+                    }
+                }
+                return Ok(true);
+            }
+            match from.poll_read(cx, scratch) {
+                Poll::Ready(Ok(0)) => self.ended = true,
+                Poll::Ready(Ok(read)) => {
+                    self.bytes += read as u64;
+                    out.extend_from_slice(&scratch[..read]);
+                }
+                Poll::Ready(Err(_)) => return Err(()),
+                Poll::Pending => return Ok(false),
+            }
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! One worker's side of an upstream: its endpoints' addresses, the choice among them, its idle connections.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use tidegate_plan::{Address, Balance};
+use tidegate_upstream::{
+    Admission, Change, Cluster, EndpointSpec, EndpointView, IdlePool, Outcome, Passive, PoolLimits, RetryBudget,
+    Ticket, Tried,
+};
+use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    gates::{Door, Permit, Place},
+    io::{self, Stream, Target},
+    metrics::WorkerMetrics,
+    resolve::Name,
+    stage,
+    timer::Deadline,
+    worker::{Shared, Worker, WorkerPlan},
+};
+
+/// How often idle connections are looked at for those that have ended or are past their time.
+const SWEEP_NS: u64 = 1_000_000_000;
+
+/// One worker's side of an upstream.
+pub struct Upstream {
+    /// Its name.
+    pub name: Rc<str>,
+    /// What it was made from.
+    pub plan: tidegate_plan::Upstream,
+    /// Its place in the counters.
+    pub slot: u32,
+    /// What retries it may still have.
+    pub budget: RefCell<RetryBudget>,
+    passive: Option<Passive>,
+    cluster: RefCell<Cluster>,
+    endpoints: RefCell<Vec<Rc<Endpoint>>>,
+    idle: RefCell<IdlePool<Idle>>,
+    members: Vec<Member>,
+    shared: Arc<Shared>,
+    /// Which state of names and of health the cluster was last told.
+    seen: Cell<(u64, u64)>,
+    swept: Cell<u64>,
+}
+
+/// An endpoint as the plan has it.
+struct Member {
+    place: Site,
+    weight: u32,
+    authority: Rc<str>,
+}
+
+enum Site {
+    Fixed(Target),
+    Named(Name),
+}
+
+/// One address that answers.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where.
+    pub target: Target,
+    /// The same as text, for logs.
+    pub text: Rc<str>,
+    /// The Host field where the request has none.
+    pub authority: Rc<str>,
+    /// Names the address in pools and clusters.
+    pub key: u64,
+    /// Its place in the counters.
+    pub slot: u32,
+    door: Option<Arc<Door>>,
+    /// Requests of this worker that wait at the door, and how they are told of an idle connection.
+    waiting: Cell<u32>,
+    returned: Notify,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    permit: Option<Permit>,
+}
+
+/// A connection to an endpoint, and what is known of it.
+#[derive(Debug)]
+pub struct Link {
+    /// The connection.
+    pub stream: Stream,
+    /// Whether requests were sent on it before.
+    pub reused: bool,
+    born: u64,
+    permit: Option<Permit>,
+}
+
+/// An attempt under way. Dropped before its end it counts as cancelled.
+pub struct Attempt<'a> {
+    /// Where it goes.
+    pub endpoint: Rc<Endpoint>,
+    upstream: &'a Upstream,
+    ticket: Ticket,
+    started: u64,
+    open: bool,
+}
+
+impl Upstream {
+    /// An upstream whose named endpoints are still being looked up.
+    pub fn new(plan: &tidegate_plan::Upstream, shared: &Arc<Shared>, worker: usize) -> Self {
+        let passive = plan.passive.as_ref().map(Passive::from);
+        let seed = xxh3_64(plan.name.as_bytes()) ^ fastrand::u64(..) ^ worker as u64;
+        let slow_start = u64::from(plan.slow_start_ms) * 1_000_000;
+        let members = plan.endpoints.iter().map(|endpoint| {
+            let place = match &endpoint.address {
+                Address::Ip { ip, port } => match ip.parse() {
+                    Ok(ip) => Site::Fixed(Target::Ip(std::net::SocketAddr::new(ip, *port))),
+                    Err(_) => Site::Named(shared.resolver.subscribe(ip, *port)),
+                },
+                Address::Unix { path } => Site::Fixed(Target::Unix(path.into())),
+                Address::Name { host, port } => Site::Named(shared.resolver.subscribe(host, *port)),
+            };
+            Member { place, weight: endpoint.weight, authority: endpoint.authority.as_str().into() }
+        });
+        let made = Self {
+            name: plan.name.as_str().into(),
+            slot: shared.metrics.upstream_slot(&plan.name, ""),
+            budget: RefCell::new(RetryBudget::new(seed)),
+            passive,
+            cluster: RefCell::new(Cluster::new((&plan.balance).into(), passive, slow_start, seed)),
+            endpoints: RefCell::default(),
+            idle: RefCell::new(IdlePool::new(PoolLimits::from(&plan.pool))),
+            members: members.collect(),
+            shared: shared.clone(),
+            seen: Cell::new((u64::MAX, u64::MAX)),
+            swept: Cell::new(0),
+            plan: plan.clone(),
+        };
+        made.refresh(shared.now());
+        made
+    }
+
+    /// Whether a response of this status counts against its endpoint.
+    pub fn counts_as_failure(&self, status: u16) -> bool {
+        self.passive.is_some_and(|passive| passive.counts(status))
+    }
+
+    /// The hash that chooses the endpoint, where the balance goes by a key.
+    pub fn hash_key(&self, worker: &Worker, plan: &WorkerPlan, exchange: &Exchange) -> Option<u64> {
+        let Balance::Hash { key } = &self.plan.balance else { return None };
+        Some(stage::limit::hash_key(worker, plan, key, 0, exchange))
+    }
+
+    /// Chooses an endpoint; `None` where there is none.
+    pub fn attempt(&self, now: u64, hash: Option<u64>, tried: &mut Tried) -> Option<Attempt<'_>> {
+        let mut cluster = self.cluster.borrow_mut();
+        let picked = cluster.pick(now, hash, tried)?;
+        let endpoint = self.endpoints.borrow().get(picked.id as usize)?.clone();
+        let ticket = cluster.started(picked.id);
+        tried.insert(ticket);
+        Some(Attempt { endpoint, upstream: self, ticket, started: now, open: true })
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
+        let Link { stream, born, permit, .. } = link;
+        // Somebody on another worker waits for room, and nobody here could use this connection.
+        let wanted_elsewhere = endpoint.waiting.get() == 0
+            && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
+        if wanted_elsewhere {
+            return;
+        }
+        self.idle.borrow_mut().checkin(endpoint.key, Idle { stream, permit }, born, now);
+        if endpoint.waiting.get() > 0 {
+            endpoint.returned.notify_one();
+        }
+    }
+
+    /// Looks after names, health and idle connections.
+    pub fn tick(&self, now: u64, metrics: &WorkerMetrics) {
+        let state = (self.shared.resolver.generation(), self.shared.health.generation());
+        if state != self.seen.get() {
+            self.refresh(now);
+        }
+        if now.saturating_sub(self.swept.get()) >= SWEEP_NS {
+            self.swept.set(now);
+            let mut expired = Vec::new();
+            let mut idle = self.idle.borrow_mut();
+            idle.sweep(now, &mut expired);
+            // One that is readable was closed by its upstream, or says what nobody asked for.
+            let mut cx = Context::from_waker(Waker::noop());
+            idle.retain(|_, kept| kept.stream.poll_read_ready(&mut cx).is_pending());
+            metrics.pool_idle(self.slot, idle.len() as u64);
+        }
+    }
+
+    /// What is known of each endpoint.
+    pub fn view(&self, now: u64) -> Vec<(Rc<Endpoint>, EndpointView)> {
+        self.endpoints.borrow().iter().cloned().zip(self.cluster.borrow().view(now)).collect()
+    }
+
+    fn refresh(&self, now: u64) {
+        self.seen.set((self.shared.resolver.generation(), self.shared.health.generation()));
+        let before = self.endpoints.take();
+        let mut endpoints = Vec::new();
+        let mut specs = Vec::new();
+        for member in &self.members {
+            let mut add = |target: Target| {
+                let text = target.to_string();
+                let key = xxh3_64(text.as_bytes());
+                specs.push(EndpointSpec { key, weight: member.weight });
+                let kept = before.iter().find(|kept| kept.key == key && kept.authority == member.authority);
+                endpoints.push(kept.cloned().unwrap_or_else(|| Rc::new(self.endpoint(target, text, key, member))));
+            };
+            match &member.place {
+                Site::Fixed(target) => add(target.clone()),
+                Site::Named(name) => name.addresses().iter().for_each(|address| add(Target::Ip(*address))),
+            }
+        }
+        let mut cluster = self.cluster.borrow_mut();
+        cluster.update(&specs, now);
+        if self.plan.active.is_some() {
+            for (id, endpoint) in endpoints.iter().enumerate() {
+                let up = self.shared.health.is_up(&self.name, &endpoint.target);
+                cluster.set_active_health(id as u32, up, now);
+            }
+        }
+        self.idle.borrow_mut().retain(|key, _| specs.iter().any(|spec| spec.key == key));
+        self.endpoints.replace(endpoints);
+    }
+
+    fn endpoint(&self, target: Target, text: String, key: u64, member: &Member) -> Endpoint {
+        Endpoint {
+            slot: self.shared.metrics.upstream_slot(&self.name, &text),
+            door: self.shared.gates.door(&self.name, &target, (&self.plan.pool).into()),
+            text: text.into(),
+            authority: member.authority.clone(),
+            target,
+            key,
+            waiting: Cell::new(0),
+            returned: Notify::new(),
+        }
+    }
+
+    /// An idle connection that has not ended meanwhile. Idle ones stay registered, so this costs no system call.
+    fn check_out(&self, endpoint: &Endpoint, now: u64) -> Option<Link> {
+        let mut idle = self.idle.borrow_mut();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let kept = idle.checkout(endpoint.key, now)?;
+            if kept.connection.stream.poll_read_ready(&mut cx).is_pending() {
+                let Idle { stream, permit } = kept.connection;
+                return Some(Link { stream, reused: true, born: kept.born, permit });
+            }
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// A connection to the endpoint: an idle one, or a new one within `connect_ms`. `fresh` takes no idle one.
+    pub async fn connect(
+        &self,
+        worker: &Worker,
+        deadline: &Deadline,
+        connect_ms: u32,
+        fresh: bool,
+    ) -> Result<Link, Failure> {
+        if !fresh {
+            if let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
+                worker.metrics.pool_hit(self.upstream.slot);
+                return Ok(link);
+            }
+        }
+        worker.metrics.pool_miss(self.upstream.slot);
+        let mut permit = None;
+        if let Some(door) = &self.endpoint.door {
+            match self.enter(worker, door, deadline).await? {
+                Entered::Idle(link) => return Ok(link),
+                Entered::Room => permit = Some(Permit::new(door.clone())),
+            }
+        }
+        deadline.set(connect_ms);
+        let mut connecting = pin!(io::connect(&self.endpoint.target));
+        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(Cause::ConnectTimeout)),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(connected) => Poll::Ready(connected.map_err(|_| Cause::ConnectFailed)),
+        })
+        .await;
+        let stream = connected.map_err(Failure::upstream)?;
+        Ok(Link { stream, reused: false, born: worker.now(), permit })
+    }
+
+    /// Waits for room at the endpoint's door, or for a connection that comes back.
+    async fn enter(&self, worker: &Worker, door: &Arc<Door>, deadline: &Deadline) -> Result<Entered, Failure> {
+        match door.gate.try_open() {
+            Admission::Open => return Ok(Entered::Room),
+            Admission::Full => return Err(Failure::gateway(Cause::UpstreamFull)),
+            Admission::Wait => {}
+        }
+        let mut place = Place(door, true);
+        let endpoint = &self.endpoint;
+        endpoint.waiting.set(endpoint.waiting.get() + 1);
+        let _here = Waiting(endpoint);
+        deadline.set(self.upstream.plan.pool.queue_ms);
+        loop {
+            if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
+                return Ok(Entered::Idle(link));
+            }
+            if door.gate.try_enter() {
+                place.1 = false;
+                return Ok(Entered::Room);
+            }
+            let mut room = pin!(door.room.notified());
+            let mut returned = pin!(endpoint.returned.notified());
+            let late = poll_fn(|cx| {
+                if room.as_mut().poll(cx).is_ready() || returned.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
+                if deadline.poll_passed(cx) { Poll::Ready(true) } else { Poll::Pending }
+            })
+            .await;
+            if late {
+                return Err(Failure::gateway(Cause::QueueTimeout));
+            }
+        }
+    }
+
+    /// Nanoseconds since the attempt began.
+    pub fn latency(&self, now: u64) -> u64 {
+        now.saturating_sub(self.started)
+    }
+
+    /// Settles the attempt; only the first call counts.
+    pub fn finish(&mut self, worker: &Worker, outcome: Outcome, latency: Option<u64>, why: &'static str) {
+        if !std::mem::replace(&mut self.open, false) {
+            return;
+        }
+        let now = worker.now();
+        let change = self.upstream.cluster.borrow_mut().finished(self.ticket, outcome, latency, now);
+        worker.metrics.upstream_attempt(self.endpoint.slot, outcome == Outcome::Ok, latency.unwrap_or(0));
+        match change {
+            Some(Change::Ejected { until }) => {
+                let seconds = until.saturating_sub(now) / 1_000_000_000;
+                let text = format!(
+                    "upstream {}: {} is left out for {seconds} s after failures in a row, the last: {why}",
+                    self.upstream.name, self.endpoint.text
+                );
+                crate::log::tell("warn", "ejected", &text);
+            }
+            Some(Change::Restored) => {
+                let text = format!("upstream {}: {} answers again", self.upstream.name, self.endpoint.text);
+                crate::log::tell("info", "restored", &text);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            let mut cluster = self.upstream.cluster.borrow_mut();
+            let _ = cluster.finished(self.ticket, Outcome::Cancelled, None, self.started);
+        }
+    }
+}
+
+enum Entered {
+    Room,
+    Idle(Link),
+}
+
+struct Waiting<'a>(&'a Endpoint);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get() - 1);
+    }
+}

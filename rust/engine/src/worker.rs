@@ -1,0 +1,451 @@
+//! One worker: a thread with a reactor of its own that shares nothing with the others on a plain request.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::SyncSender,
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    task::{AbortHandle, LocalSet},
+    time::Instant,
+};
+
+use crate::{
+    answer,
+    connection::{self, Connection},
+    exchange::Exchange,
+    gates::Gates,
+    health::Health,
+    hooks::Hooks,
+    io::listen::{Accepted, Acceptor, Bound},
+    log::Lines,
+    metrics::{Metrics, WorkerMetrics},
+    prepare::Prepared,
+    resolve::Resolver,
+    timer::{TICK, Timers},
+    upstream::Upstream,
+};
+
+/// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
+pub const SCRATCH: usize = 128 * 1024;
+
+/// Exchanges whose memory is kept for the next ones.
+const EXCHANGES_KEPT: usize = 1024;
+
+/// A worker takes a connection to another only if that one has this many fewer.
+const BALANCE_STEP: usize = 2;
+
+/// How long a worker without descriptors waits before it accepts again.
+const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all workers share.
+pub struct Shared {
+    /// Calls to Python.
+    pub hooks: Hooks,
+    /// Everything that is counted.
+    pub metrics: Arc<Metrics>,
+    /// Names of endpoints.
+    pub resolver: Arc<Resolver>,
+    /// What probes say of endpoints.
+    pub health: Arc<Health>,
+    /// Bounds on connections to endpoints.
+    pub gates: Gates,
+    /// Client connections of each worker, each on a cache line of its own.
+    pub loads: Vec<Load>,
+    /// Those among them that came to admin listeners.
+    pub admin_connections: AtomicUsize,
+    /// How workers are told things.
+    pub inboxes: Vec<UnboundedSender<Message>>,
+    /// When the engine started: the zero of all times that leaf crates are given.
+    pub started: Instant,
+}
+
+/// A counter that shares its cache line with nothing.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Load(AtomicUsize);
+
+impl Shared {
+    /// Nanoseconds since the engine started.
+    pub fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    /// Client connections of all workers.
+    pub fn connections(&self) -> usize {
+        self.loads.iter().map(|load| load.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Those among them that are traffic.
+    pub fn traffic_connections(&self) -> usize {
+        self.connections().saturating_sub(self.admin_connections.load(Ordering::Relaxed))
+    }
+}
+
+/// What a worker is told.
+pub enum Message {
+    /// Runs this plan from now on.
+    Plan {
+        /// The plan.
+        prepared: Arc<Prepared>,
+        /// New listening sockets, by index of their listener in the plan.
+        bound: Vec<(u32, Bound)>,
+        /// Told once it is done.
+        done: SyncSender<()>,
+    },
+    /// Serves this connection, which another worker accepted.
+    Serve {
+        /// Index of the listener in the plan.
+        listener: u32,
+        /// The connection.
+        accepted: Accepted,
+    },
+    /// Accepts nothing more and lets connections go as they become idle.
+    Drain,
+    /// Ends at once.
+    Stop,
+}
+
+/// One worker's state. Everything in it belongs to one thread.
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// What it counts.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Deadlines.
+    pub timers: Rc<Timers>,
+    /// Where bytes are read to; what must live longer is copied out before anything is awaited.
+    pub scratch: RefCell<Vec<u8>>,
+    /// Where small things are put together: keys, values.
+    pub small: RefCell<Vec<u8>>,
+    /// Whether connections are let go as they become idle.
+    pub draining: Cell<bool>,
+    plan: RefCell<Rc<WorkerPlan>>,
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    date: RefCell<Date>,
+}
+
+/// A plan as one worker runs it.
+pub struct WorkerPlan {
+    /// The part that all workers share.
+    pub shared: Arc<Prepared>,
+    /// This worker's state of each upstream, by index.
+    pub upstreams: Vec<Rc<Upstream>>,
+    /// Lines for the access log.
+    pub lines: RefCell<Option<Lines>>,
+}
+
+#[derive(Default)]
+struct Date {
+    second: u64,
+    text: [u8; 29],
+}
+
+impl Worker {
+    /// The plan that a request which starts now runs on, to its end.
+    pub fn plan(&self) -> Rc<WorkerPlan> {
+        self.plan.borrow().clone()
+    }
+
+    /// Nanoseconds since the engine started.
+    pub fn now(&self) -> u64 {
+        self.shared.now()
+    }
+
+    /// Memory for an exchange.
+    pub fn borrow_exchange(&self) -> Box<Exchange> {
+        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives it back.
+    pub fn return_exchange(&self, mut exchange: Box<Exchange>) {
+        let mut kept = self.exchanges.borrow_mut();
+        if kept.len() < EXCHANGES_KEPT {
+            exchange.shrink();
+            kept.push(exchange);
+        }
+    }
+
+    /// The value of `Date` (RFC 9110 §6.6.1), made anew once a second.
+    pub fn date(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.date.borrow().text);
+    }
+
+    /// A connection has gone, or could not be started.
+    pub fn disconnected(&self, admin: bool) {
+        self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
+        if admin {
+            self.shared.admin_connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// An exchange panicked.
+    pub fn panicked(&self) {
+        self.metrics.panicked();
+        crate::log::tell("error", "panicked", "an exchange panicked and was ended; this is a bug in Tidegate");
+    }
+
+    fn set_date(&self) {
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.second != second {
+            *date = Date { second, text: answer::imf_fixdate(second) };
+        }
+    }
+}
+
+/// Runs a worker until it is told to stop.
+pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, inbox: UnboundedReceiver<Message>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
+            return;
+        }
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, main(index, shared, prepared, inbox));
+    // Whatever is still open is cut when the local set goes.
+}
+
+/// A worker's own task: what it is told, and the ticks of its wheel.
+pub async fn main(
+    index: usize,
+    shared: Arc<Shared>,
+    prepared: Arc<Prepared>,
+    mut inbox: UnboundedReceiver<Message>,
+) {
+    let metrics = shared.metrics.worker(index);
+    let worker = Rc::new(Worker {
+        index,
+        metrics,
+        timers: Rc::new(Timers::new()),
+        scratch: RefCell::new(vec![0; SCRATCH]),
+        small: RefCell::default(),
+        draining: Cell::new(false),
+        plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
+        exchanges: RefCell::default(),
+        date: RefCell::default(),
+        shared,
+    });
+    worker.set_date();
+    let serve = spawner(worker.clone());
+    let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            biased;
+            message = inbox.recv() => match message {
+                Some(Message::Plan { prepared, bound, done }) => {
+                    listeners.change(&prepared, bound);
+                    let next = WorkerPlan::new(prepared, Some(&worker.plan()), &worker.shared, index);
+                    worker.plan.replace(Rc::new(next));
+                    let _ = done.send(());
+                }
+                Some(Message::Serve { listener, accepted }) => match accepted.attach() {
+                    Ok((stream, peer)) => serve(stream, peer, listener),
+                    Err(_) => worker.disconnected(false),
+                },
+                Some(Message::Drain) => {
+                    worker.draining.set(true);
+                    listeners.drain();
+                    worker.timers.wake_all();
+                }
+                Some(Message::Stop) | None => break,
+            },
+            _ = ticks.tick() => tick(&worker),
+        }
+    }
+    if let Some(lines) = &mut *worker.plan().lines.borrow_mut() {
+        lines.flush();
+    }
+}
+
+fn tick(worker: &Worker) {
+    worker.timers.advance(worker.shared.started.elapsed());
+    worker.set_date();
+    let plan = worker.plan();
+    let now = worker.now();
+    for cluster in &plan.upstreams {
+        cluster.tick(now, &worker.metrics);
+    }
+    if let Some(lines) = &mut *plan.lines.borrow_mut() {
+        lines.flush();
+    }
+}
+
+impl WorkerPlan {
+    fn new(prepared: Arc<Prepared>, before: Option<&WorkerPlan>, shared: &Arc<Shared>, worker: usize) -> Self {
+        let upstreams = (prepared.plan.upstreams.iter())
+            .map(|upstream| {
+                let kept = before.and_then(|plan| {
+                    plan.upstreams.iter().find(|kept| kept.plan == *upstream)
+                });
+                kept.cloned().unwrap_or_else(|| {
+                    Rc::new(Upstream::new(upstream, shared, worker))
+                })
+            })
+            .collect();
+        let lines = RefCell::new(prepared.log.as_ref().map(crate::log::Log::lines));
+        Self { shared: prepared, upstreams, lines }
+    }
+
+    /// The index of the upstream called `name`.
+    pub fn upstream_named(&self, name: &str) -> Option<u32> {
+        self.upstreams.iter().position(|cluster| *cluster.name == *name).map(|index| index as u32)
+    }
+}
+
+/// How a connection's task is started.
+type Serve = Rc<dyn Fn(crate::io::Stream, std::net::SocketAddr, u32)>;
+
+fn spawner(worker: Rc<Worker>) -> Serve {
+    let slots = connection::Slots::default();
+    Rc::new(move |stream, peer, listener| {
+        let plan = worker.plan();
+        let Some(listening) = plan.shared.plan.listeners.get(listener as usize) else {
+            worker.disconnected(false);
+            return;
+        };
+        if listening.admin {
+            worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
+        }
+        let deadline = worker.timers.deadline();
+        deadline.set(plan.shared.plan.server.keep_alive_ms);
+        let connection = Connection {
+            stream,
+            peer,
+            listener,
+            exchanges: 0,
+            expects_proxy: listening.proxy_protocol,
+            admin: listening.admin,
+            deadline,
+        };
+        worker.metrics.connection_opened();
+        let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
+        tokio::task::spawn_local(task);
+    })
+}
+
+/// The listening sockets of a worker.
+struct Listeners {
+    worker: Rc<Worker>,
+    serve: Serve,
+    /// By the listener's name.
+    open: HashMap<String, Open>,
+}
+
+struct Open {
+    /// Its index in the plan of the day.
+    index: Rc<Cell<u32>>,
+    admin: bool,
+    task: AbortHandle,
+}
+
+impl Listeners {
+    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) {
+        let listeners = &prepared.plan.listeners;
+        self.open.retain(|name, open| {
+            let index = listeners.iter().position(|listener| listener.name == *name);
+            match index {
+                Some(index) => open.index.set(index as u32),
+                None => open.task.abort(),
+            }
+            index.is_some()
+        });
+        for (index, bound) in bound {
+            let listener = &listeners[index as usize];
+            match Acceptor::new(bound) {
+                Ok(acceptor) => self.open(&listener.name, listener.admin, index, acceptor),
+                Err(error) => {
+                    let text = format!("listener {}: {error}", listener.name);
+                    crate::log::tell("error", "listener", &text);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, name: &str, admin: bool, index: u32, acceptor: Acceptor) {
+        let index = Rc::new(Cell::new(index));
+        let accepting = accept(self.worker.clone(), self.serve.clone(), index.clone(), acceptor);
+        let task = tokio::task::spawn_local(accepting).abort_handle();
+        self.open.insert(name.to_owned(), Open { index, admin, task });
+    }
+
+    fn drain(&mut self) {
+        self.open.retain(|_, open| {
+            if !open.admin {
+                open.task.abort();
+            }
+            open.admin
+        });
+    }
+}
+
+/// Accepts for one listener, for ever.
+async fn accept(worker: Rc<Worker>, serve: Serve, listener: Rc<Cell<u32>>, mut acceptor: Acceptor) {
+    loop {
+        let accepted = match acceptor.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                worker.metrics.accept_failed();
+                if out_of_descriptors(&error) {
+                    crate::log::tell("error", "descriptors", &format!("can't accept: {error}; raise the limit on open files"));
+                    tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        let plan = worker.plan();
+        if worker.shared.connections() >= plan.shared.plan.server.max_connections as usize {
+            worker.metrics.refusal("too_many_connections");
+            answer::turn_away(accepted);
+            continue;
+        }
+        let target = lighter_of_two(&worker.shared, worker.index);
+        worker.shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
+        if target == worker.index {
+            match accepted.attach() {
+                Ok((stream, peer)) => serve(stream, peer, listener.get()),
+                Err(_) => worker.disconnected(false),
+            }
+            continue;
+        }
+        let sent = accepted.detach().is_ok_and(|accepted| {
+            let message = Message::Serve { listener: listener.get(), accepted };
+            worker.shared.inboxes[target].send(message).is_ok()
+        });
+        if !sent {
+            worker.shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn out_of_descriptors(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// The accepting worker, unless another one chosen at random has clearly less to do.
+fn lighter_of_two(shared: &Shared, own: usize) -> usize {
+    if shared.loads.len() == 1 {
+        return own;
+    }
+    let mut other = fastrand::usize(..shared.loads.len() - 1);
+    if other >= own {
+        other += 1;
+    }
+    let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
+    if load(other) + BALANCE_STEP <= load(own) { other } else { own }
+}
+

@@ -1,0 +1,109 @@
+//! The engine's handle as a Python class; whatever may wait lets the interpreter go.
+
+use std::os::fd::RawFd;
+
+use pyo3::{prelude::*, types::PyBytes};
+use tidegate_engine::{Engine, hooks::Outcome};
+use tidegate_plan::Plan;
+
+use crate::{
+    call::Call,
+    error::{plan_rejected, to_python},
+    verdict::Verdict,
+};
+
+/// The data plane.
+#[pyclass(frozen, module = "tidegate._engine")]
+pub struct Gateway(Engine);
+
+#[pymethods]
+impl Gateway {
+    #[new]
+    fn new(workers: usize) -> PyResult<Self> {
+        Engine::new(workers).map(Self).map_err(to_python)
+    }
+
+    fn start(&self, py: Python<'_>, plan: &[u8]) -> PyResult<Vec<String>> {
+        py.detach(|| self.0.start(plan)).map_err(to_python)
+    }
+
+    fn apply(&self, py: Python<'_>, plan: &[u8]) -> PyResult<Vec<String>> {
+        py.detach(|| self.0.apply(plan)).map_err(to_python)
+    }
+
+    fn drain(&self) {
+        self.0.drain();
+    }
+
+    fn connections(&self) -> usize {
+        self.0.connections()
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.0.stop());
+    }
+
+    fn reopen_logs(&self) {
+        self.0.reopen_logs();
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let stats = py.detach(|| self.0.stats());
+        PyBytes::new(py, &stats)
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let metrics = py.detach(|| self.0.metrics());
+        PyBytes::new(py, &metrics)
+    }
+
+    fn calls_fd(&self) -> RawFd {
+        self.0.hooks().descriptor()
+    }
+
+    fn take_calls(&self, most: usize) -> Vec<Call> {
+        self.0.hooks().take(most).into_iter().map(Call).collect()
+    }
+
+    fn answer(&self, answers: Vec<(u64, Option<Bound<'_, Verdict>>)>) {
+        self.0.hooks().answer(answers.into_iter().map(|(id, verdict)| {
+            let outcome = match verdict {
+                Some(verdict) => Outcome::Verdict(Box::new(verdict.get().0.clone())),
+                None => Outcome::Pass,
+            };
+            (id, outcome)
+        }));
+    }
+
+    fn fail(&self, failures: Vec<(u64, String)>) {
+        self.0.hooks().answer(failures.into_iter().map(|(id, why)| (id, Outcome::Failed(why))));
+    }
+}
+
+/// Refuses what `Gateway.start` would refuse, without opening anything.
+#[pyfunction]
+pub fn check(py: Python<'_>, plan: &[u8]) -> PyResult<()> {
+    let checked = py.detach(|| Plan::decode(plan).map_err(Into::into).and_then(|plan| tidegate_engine::check(&plan)));
+    checked.map_err(plan_rejected)
+}
+
+/// The route that a request would take, as JSON.
+#[pyfunction]
+pub fn explain<'py>(
+    py: Python<'py>,
+    plan: &[u8],
+    listener: u32,
+    method: &str,
+    url: &str,
+    headers: Vec<(String, String)>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let plan = Plan::decode(plan).map_err(|error| plan_rejected(error.into()))?;
+    let decision = tidegate_engine::explain(plan, listener, method, url, &headers).map_err(plan_rejected)?;
+    Ok(PyBytes::new(py, decision.as_bytes()))
+}
+
+/// The engine's version.
+#[pyfunction]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
