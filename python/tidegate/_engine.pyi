@@ -27,6 +27,9 @@ class Call:
     def hook(self) -> int:
         """Index in that plan's `hooks`."""
     @property
+    def hook_name(self) -> str:
+        """That hook's name: `module:function`."""
+    @property
     def method(self) -> str: ...
     @property
     def target(self) -> str: ...

@@ -11,36 +11,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from inspect import isawaitable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from tidegate.log import Seldom
-from tidegate.policy import Call, Decision, Request
+from tidegate.policy import Decision, Request
+from tidegate.ports import Call, Calls
 from tidegate.resolve import Function
 from tidegate.stats import HookFigures
 
 BATCH: Final = 256  # calls taken at once: enough to amortise a wake-up, few enough to let other work in between
-WAITING_MAX: Final = 1024  # calls of one hook under way; more are failed at once, so that one hook can't take all memory
+WAITING_MAX: Final = 1024  # calls of one hook under way; more are failed at once, so that none takes all memory
 THREADS: Final = 4  # of one plain function; they are started when there is work for them
 GENERATIONS: Final = 8  # plans whose requests may still ask: a slow exchange may outlive several reloads
-
-
-class Engine(Protocol):
-    """The part of the engine's handle that hooks need."""
-
-    def calls_fd(self) -> int: ...
-    def take_calls(self, most: int) -> Sequence[Call]: ...
-    def answer(self, answers: list[tuple[int, Any]], /) -> None: ...
-    def fail(self, failures: list[tuple[int, str]], /) -> None: ...
 
 
 class Hooks:
     """All hooks of the plans that requests still run on."""
 
-    def __init__(
-        self, engine: Engine, loop: asyncio.AbstractEventLoop, verdict: Callable[..., Any]
-    ) -> None:
+    def __init__(self, engine: Calls, loop: asyncio.AbstractEventLoop, verdict: Callable[..., Any]) -> None:
         self._engine = engine
         self._loop = loop
         self._verdict = verdict
@@ -153,7 +143,7 @@ class Hooks:
         return self._loop
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Calls:
         """Where words go."""
         return self._engine
 
@@ -308,16 +298,19 @@ class _ThreadLane(_Lane):
 
 
 def problem(status: int, detail: str | None, request_id: str) -> bytes:
-    """The body of an answer of Tidegate's own (RFC 9457)."""
+    """The body of a refusal (RFC 9457), with the keys that the engine's own have."""
     from http import HTTPStatus
 
-    try:
-        title = HTTPStatus(status).phrase
-    except ValueError:
-        title = "Refused"
-    return msgspec.json.encode(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail or title, "request_id": request_id}
-    )
+    title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    told = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "reason": "hook_refused",
+        "detail": detail or "The request was refused by policy.",
+        "request_id": request_id,
+    }
+    return msgspec.json.encode(told) + b"\n"
 
 
 def _place(error: BaseException) -> str:

@@ -1,12 +1,32 @@
 """What a hook is given and what it may say: a request, and a decision."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from tidegate.ports import Call
+
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_NOT_IN_A_VALUE: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
+_OURS: Final = frozenset(
+    (
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""What frames a message or addresses it is the gateway's to write."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -22,7 +42,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def refuse(status: int = 403, message: str | None = None, headers: Fields = ()) -> Decision:
-    """Refuses the request: the client gets `application/problem+json` with the message, the log gets it as the reason."""
+    """Refuses the request with `application/problem+json`; the message is its detail, and the log's reason."""
     if not 400 <= status <= 599:
         raise ValueError(f"{status} does not refuse; use 400 to 599, or answer()")
     return Decision(status=status, response_headers=_pairs(headers), reason=message)
@@ -46,13 +66,13 @@ def answer(status: int = 200, body: Any = b"", headers: Fields = ()) -> Decision
     return Decision(status=status, response_headers=fields, body=body)
 
 
-def modify(
-    *, set_headers: Fields = (), remove_headers: Iterable[str] = (), upstream: str | None = None
-) -> Decision:
-    """Lets the request go on, changed: request headers set or removed, another of the configuration's upstreams picked."""
+def modify(*, set_headers: Fields = (), remove_headers: Iterable[str] = (), upstream: str | None = None) -> Decision:
+    """Lets the request go on, changed: request headers set or removed, another upstream of the configuration."""
     if isinstance(remove_headers, str):
         raise TypeError("remove_headers is a list of names, not one name")
-    return Decision(set_headers=_pairs(set_headers), remove_headers=tuple(remove_headers), upstream=upstream)
+    return Decision(
+        set_headers=_pairs(set_headers), remove_headers=tuple(map(_name, remove_headers)), upstream=upstream
+    )
 
 
 class Headers(Mapping[str, str]):
@@ -87,44 +107,6 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"  # names only: values carry secrets
-
-
-class Call(Protocol):
-    """What a request is made from; the engine's own object has this shape."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def hook(self) -> int: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def query(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def scheme(self) -> str: ...
-    @property
-    def client_ip(self) -> str: ...
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def route(self) -> str: ...
-    @property
-    def listener(self) -> str: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def headers(self) -> list[tuple[str, str]]: ...
-    def header(self, name: str) -> str | None: ...
-    @property
-    def body(self) -> bytes | None: ...
 
 
 class Request:
@@ -214,4 +196,19 @@ class Request:
 
 def _pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
     items = fields.items() if isinstance(fields, Mapping) else fields
-    return tuple((str(name), str(value)) for name, value in items)
+    return tuple((_name(name), _value(name, value)) for name, value in items)
+
+
+def _name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no header name")
+    if name.lower() in _OURS:
+        raise ValueError(f"{name} is the gateway's to write; `rewrite.host` in the configuration changes the Host")
+    return name
+
+
+def _value(name: str, value: object) -> str:
+    text = str(value)
+    if _NOT_IN_A_VALUE.search(text):
+        raise ValueError(f"the value of {name} has control characters in it")
+    return text

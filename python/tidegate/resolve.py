@@ -1,8 +1,8 @@
 """Finds the functions that `module:function` names, and finds them anew after a reload.
 
-A configuration's hooks live beside it or in the working directory. On a reload, when one of their source files has changed,
-those modules are imported afresh as new module objects: requests under the old plan go on with the old functions and
-their old globals.
+A configuration's hooks live beside it or in the working directory. On a reload, when one of their source files has
+changed, those modules are imported afresh as new module objects: requests under the old plan go on with the old
+functions and their old globals.
 """
 
 import hashlib
@@ -101,12 +101,11 @@ class Resolver:
             ) from error
 
     def _set_changed_aside(self) -> dict[str, Any]:
-        """Takes the user's modules out of `sys.modules` when one of them has changed, all of them: they import each other."""
+        """Takes the user's modules out of `sys.modules` if one has changed: all of them, for they import each other."""
         if all(_digest(self._files[name]) == digest for name, digest in self._own.items()):
             return {}
         importlib.invalidate_caches()
-        aside = {name: sys.modules.pop(name) for name in self._own if name in sys.modules}
-        return aside
+        return {name: sys.modules.pop(name) for name in self._own if name in sys.modules}
 
     def _remember(self, imported: set[str]) -> None:
         for name in imported:

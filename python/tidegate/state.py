@@ -29,6 +29,7 @@ class Running(NamedTuple):
     admin: list[str]
     generation: int
     config: str | None
+    state: str
 
 
 def directory(configured: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, bool]:

@@ -1,10 +1,11 @@
 """The process's own figures, and the status that is put together from them and from the engine's."""
 
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any, Final, TypedDict
+
+from tidegate.machine import memory_bytes
 
 BOUNDS_MS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 
@@ -33,7 +34,7 @@ class HookFigures:
         return sum(self._buckets)
 
     def quantile_ms(self, share: float) -> float | None:
-        """The upper bound of the bucket that holds this share of calls; None where there were none or it has no bound."""
+        """The bound of the bucket that this share of calls ends in; None where there are none, or it has no bound."""
         wanted = share * self.calls
         seen = 0
         for bound, count in zip((*BOUNDS_MS, None), self._buckets, strict=True):
@@ -70,6 +71,10 @@ class Reloads:
         """A plan is in force."""
         self.generation += 1
         self.applied += 1
+        self.last_at, self.last_error = time.time(), None
+
+    def unchanged(self) -> None:
+        """What was loaded is what runs already."""
         self.last_at, self.last_error = time.time(), None
 
     def refused(self, error: str) -> None:
@@ -115,12 +120,3 @@ def assemble(
         "hooks": [figures.as_json() for figures in hooks],
         "engine": engine,
     }
-
-
-def memory_bytes() -> int | None:
-    """Resident memory of this process; None where /proc is not to be read."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None

@@ -1,9 +1,10 @@
 """Notices that configuration files have changed, by looking at them twice a second.
 
-Looking, not inotify: a few `stat` calls cost microseconds, see through editors that replace a file and through the symbolic
-links that Kubernetes swaps, and work on network file systems.
+Looking, not inotify: a few `stat` calls cost microseconds, see through editors that replace a file and through the
+symbolic links that Kubernetes swaps, and work on network file systems.
 """
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterable
@@ -11,22 +12,20 @@ from typing import Final
 
 EVERY_S: Final = 0.5
 
-_Signature = tuple[tuple[int, int, int, int] | None, ...]
-
 
 class Watch:
-    """Files, and folders for their list of names. A change counts when it has stood still for one look."""
+    """Files, and globs for what they find. A change counts once it has stood still for one look."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._digests = {path: _digest(path) for path in paths}
-        self._signature = self._look()
+        self._seen = self._look()
         self._settling = False
 
     def poll(self) -> bool:
         """Whether contents differ from when they were last reported; true once for each change."""
-        signature = self._look()
-        if signature != self._signature:
-            self._signature = signature
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
             self._settling = True  # somebody may be writing still
             return False
         if not self._settling:
@@ -39,14 +38,16 @@ class Watch:
     def rebase(self, paths: Iterable[str]) -> None:
         """Watches these from now on; those that were watched already keep the content that was last reported."""
         self._digests = {path: self._digests.get(path) or _digest(path) for path in paths}
-        self._signature = self._look()
+        self._seen = self._look()
         self._settling = True  # one comparison more, for what changed between the loading and now
 
-    def _look(self) -> _Signature:
-        return tuple(_signature(path) for path in self._digests)
+    def _look(self) -> list[object]:
+        return [_signature(path) for path in self._digests]
 
 
-def _signature(path: str) -> tuple[int, int, int, int] | None:
+def _signature(path: str) -> object:
+    if _is_glob(path):
+        return sorted(glob.glob(path, recursive=True))
     try:
         found = os.stat(path)
     except OSError:
@@ -55,12 +56,16 @@ def _signature(path: str) -> tuple[int, int, int, int] | None:
 
 
 def _digest(path: str) -> str:
-    try:
-        if os.path.isdir(path):
-            content = "\0".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")
-        else:
+    if _is_glob(path):
+        content = "\0".join(sorted(glob.glob(path, recursive=True))).encode("utf-8", "surrogateescape")
+    else:
+        try:
             with open(path, "rb") as file:
                 content = file.read()
-    except OSError as error:
-        return f"unreadable: {error.errno}"
+        except OSError as error:
+            return f"unreadable: {error.errno}"
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _is_glob(path: str) -> bool:
+    return "*" in path and not os.path.exists(path)

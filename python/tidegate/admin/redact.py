@@ -1,0 +1,37 @@
+"""Takes out of a plan what nobody should read from it."""
+
+import re
+from typing import Any, Final
+
+HIDDEN: Final = "(hidden)"
+
+_SECRET_NAME: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key|credential", re.IGNORECASE)
+
+
+def redacted(plan: Any) -> Any:
+    """The same plan without hashes of keys, and without values of fields whose name says that they are secret.
+
+    A hash of a short password can be guessed, so it is hidden as the password would be.
+    """
+    if isinstance(plan, list):
+        return [redacted(item) for item in plan]
+    if not isinstance(plan, dict):
+        return plan
+    named = plan.get("name")
+    secret = isinstance(named, str) and bool(_SECRET_NAME.search(named))
+    return {key: _value(key, value, secret) for key, value in plan.items()}
+
+
+def _value(key: str, value: Any, secret: bool) -> Any:
+    if key == "sha256":
+        return HIDDEN
+    if secret and key == "value":
+        return HIDDEN if isinstance(value, str) else [_part(part) for part in value]
+    if secret and key == "test":
+        return {"kind": value["kind"], **({"value": HIDDEN} if "value" in value else {})}
+    return redacted(value)
+
+
+def _part(part: Any) -> Any:
+    """A template's text is hidden, its variables are not."""
+    return {**part, "value": HIDDEN} if isinstance(part, dict) and "value" in part else part

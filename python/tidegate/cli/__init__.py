@@ -1,0 +1,123 @@
+"""The command `tidegate`: its verbs, their options, and what the exit status means.
+
+Exit status: 0 done, 1 something is wrong (said on standard error), 2 the command itself was.
+Every verb imports what it needs when it runs, so that the quick ones are quick.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import tidegate
+
+__all__ = ["main", "parser"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; the exit status."""
+    from tidegate.errors import TidegateError
+
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.act(options)
+    except TidegateError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has seen enough; so has whoever reads the complaint about it
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="tidegate",
+        description="An edge proxy and API gateway.",
+        epilog="Without -c: ./tidegate.yaml, else /etc/tidegate/tidegate.yaml, else built-in defaults.",
+    )
+    top.add_argument("-v", "--version", action="version", version=f"tidegate {tidegate.__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _run(_verb(verbs, "run", "serve, in the foreground", "run", "run"))
+    _sourced(_verb(verbs, "check", "say whether a configuration is right, and where it is not", "look", "check"))
+    _explain(_verb(verbs, "explain", "say what would happen to a request, and why", "look", "explain"))
+    _verb(verbs, "schema", "print the configuration's JSON Schema, for editors", "look", "schema")
+    _found(_verb(verbs, "reload", "have the running process load its configuration anew", "control", "reload"))
+    status = _found(_verb(verbs, "status", "show how the running process is doing", "control", "status"))
+    status.add_argument("--json", action="store_true", help="everything, as JSON")
+    stop = _found(_verb(verbs, "stop", "drain the running process and end it", "control", "stop"))
+    stop.add_argument("--now", action="store_true", help="cut what is under way")
+    stop.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="how long to wait for its end (default: its own)"
+    )
+    healthcheck = _found(_verb(verbs, "healthcheck", "exit 0 if it is ready, else 1", "control", "healthcheck"))
+    healthcheck.add_argument("--url", help="ask this instead of the running process's own socket")
+    healthcheck.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="default: 5")
+    version = _verb(verbs, "version", "print the version", "look", "version")
+    version.add_argument("--all", action="store_true", help="those of the engine and of the libraries too")
+    return top
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str, module: str, function: str
+) -> argparse.ArgumentParser:
+    def act(options: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        done: int = getattr(import_module(f"tidegate.cli.{module}"), function)(options)
+        return done
+
+    added = verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    added.set_defaults(act=act, usage_error=added.error)
+    return added
+
+
+def _sourced(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    verb.add_argument("-c", "--config", metavar="FILE", help="the configuration, YAML or TOML")
+    verb.add_argument(
+        "--listen", action="append", default=[], metavar="ADDR", help="host:port, :port or unix:/path; may be repeated"
+    )
+    verb.add_argument(
+        "--to", action="append", default=[], metavar="URL", help="where requests go, with no file; may be repeated"
+    )
+    verb.add_argument("--workers", type=_workers, metavar="N", help="engine threads (default: one a core)")
+    verb.add_argument("--admin", metavar="ADDR", help="where the admin API answers, beside the control socket")
+    return verb
+
+
+def _run(verb: argparse.ArgumentParser) -> None:
+    _sourced(verb)
+    verb.add_argument("--state", metavar="DIR", help="where state is kept, instead of what the configuration says")
+    verb.add_argument(
+        "--last-good", action="store_true", help="start with the last good plan if the configuration is wrong"
+    )
+    verb.add_argument(
+        "--no-watch", dest="watch", action="store_false", help="reload when told to, not when files change"
+    )
+
+
+def _explain(verb: argparse.ArgumentParser) -> None:
+    _sourced(verb)
+    verb.add_argument("method", metavar="METHOD")
+    verb.add_argument("url", metavar="URL")
+    verb.add_argument("-H", "--header", action="append", default=[], metavar="'K: V'", help="may be repeated")
+    verb.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _found(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    verb.add_argument("-c", "--config", metavar="FILE", help="the configuration that it runs")
+    verb.add_argument("--state", metavar="DIR", help="its state directory, where no configuration names it")
+    return verb
+
+
+def _workers(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 1024:
+        raise argparse.ArgumentTypeError("0 to 1024")
+    return number
+
+
+def _complain(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return 1

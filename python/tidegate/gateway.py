@@ -1,0 +1,400 @@
+"""The running process, in order: start, serve, reload, drain, stop. The only module that knows the engine.
+
+Knows: the engine's handle, signals, the order of things.
+Never: what a configuration means, what a request is.
+"""
+
+import asyncio
+import contextlib
+import enum
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+import tidegate
+from tidegate import _engine
+from tidegate.admin import ACCOUNT, Admin
+from tidegate.background import aside
+from tidegate.errors import ConfigErrors, TidegateError
+from tidegate.hooks import Hooks
+from tidegate.log import say
+from tidegate.machine import available_cpus
+from tidegate.notify import Notifier
+from tidegate.policy import Request
+from tidegate.ports import Engine
+from tidegate.resolve import Resolver
+from tidegate.source import Compiled, Source
+from tidegate.state import Running, State, StateError
+from tidegate.stats import Reloads, assemble
+from tidegate.watch import EVERY_S, Watch
+
+DRAIN_LOOK_S: Final = 0.02
+LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
+REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
+"""What a start or a reload can be refused with; each says in its text what is wrong."""
+
+
+class End(enum.Enum):
+    """How the process was told to end."""
+
+    DRAIN = "drain"
+    NOW = "now"
+
+
+class Options(NamedTuple):
+    """What `tidegate run` was asked for, beside the configuration."""
+
+    state: str | None = None
+    last_good: bool = False
+    watch: bool = True
+
+
+class Reloaded(NamedTuple):
+    """What came of a reload; `error` is empty where the new configuration is in force."""
+
+    error: str
+    changed: bool
+    generation: int
+    summary: str
+
+
+def run(source: Source, options: Options) -> int:
+    """Runs until it is told to end; the exit status."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Gateway(source, options).live())
+
+
+def check(source: Source) -> Compiled:
+    """Everything that a start would refuse, except binding; raises one of REFUSALS, with a text for people."""
+    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody}), None)
+    try:
+        _engine.check(compiled.plan)
+    except _engine.PlanRejected as error:
+        raise compiled.rejected(error.path, error.why) from error
+    return compiled
+
+
+def explain(plan: bytes, listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
+    """What the engine would do with a request, as JSON."""
+    return _engine.explain(plan, listener, method, url, headers)
+
+
+def engine_version() -> str:
+    """The engine's own version, which must be the package's."""
+    return _engine.version()
+
+
+class Gateway:
+    """One process, from start to stop."""
+
+    def __init__(
+        self,
+        source: Source,
+        options: Options,
+        *,
+        engine: Callable[[int], Engine] = _engine.Gateway,
+        verdict: Callable[..., Any] = _engine.Verdict,
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._new_engine = engine
+        self._verdict = verdict
+        self._began_at = time.time()
+        self._reloads = Reloads()
+        self._notifier = Notifier()
+        self._admin = Admin(self)
+        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
+        self._watch = Watch([source.config] if source.config else [])
+        self._state: State | None = None
+        self._draining = False
+
+    async def live(self) -> int:
+        """Start, serve, drain where there is time for it, stop; the exit status."""
+        self._loop = asyncio.get_running_loop()
+        self._told: asyncio.Future[End] = self._loop.create_future()
+        self._cut = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        try:
+            self._start()
+        except REFUSALS as error:
+            say(f"cannot start\n{error}", "error")
+            self._let_go()
+            return 1
+        try:
+            if await self._serve() is End.DRAIN:
+                await self._drain()
+        finally:
+            self._stop()
+        return 0
+
+    # -- start ---------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        try:
+            self._begin(self._first())
+        except ConfigErrors as error:
+            if not self._options.last_good:
+                raise
+            say(f"{error}\nstarting with the last good plan instead", "error")
+            self._reloads.refused(str(error))
+            self._begin(self._kept())
+        for warning in self._compiled.warnings:
+            say(warning, "warning")
+        for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
+            if not listener.control:
+                say(f"{'admin' if listener.admin else 'listening'} on {address}")
+        say(f"serving {self._source.name}: {self._compiled.summary}, {_many(self._workers, 'worker')}")
+
+    def _first(self) -> Compiled:
+        loaded = self._source.load()
+        self._hold(self._source.state(loaded, self._options.state))
+        return self._source.lower(loaded, self._resolver, self._control)
+
+    def _kept(self) -> Compiled:
+        if self._state is None:
+            self._hold(self._source.state(None, self._options.state))
+        if self._state is None:
+            raise StateError("no last good plan is kept: there is no state directory")
+        plan, about = self._state.kept_plan()
+        return self._source.revive(plan, about, self._resolver, self._control)
+
+    def _hold(self, where: tuple[str, bool]) -> None:
+        """Takes hold of the state directory; doing without is an error only where somebody chose it."""
+        path, chosen = where
+        try:
+            self._state = State(path)
+        except StateError as error:
+            if chosen:
+                raise
+            say(
+                f"{error}; there is no control socket, so `tidegate reload`, `status` and `stop` can't be used",
+                "warning",
+            )
+            return
+        if not self._state.owner:
+            say(f"another process owns {path}; the control socket is {self._state.control}", "warning")
+
+    def _begin(self, compiled: Compiled) -> None:
+        self._workers = compiled.workers or available_cpus()
+        self._engine = self._new_engine(self._workers)
+        self._hooks = Hooks(self._engine, self._loop, self._verdict)
+        self._hooks.install(1, compiled.functions, compiled.hook_timeouts_ms)
+        try:
+            bound = self._engine.start(compiled.plan)
+        except _engine.PlanRejected as error:
+            raise compiled.rejected(error.path, error.why) from error
+        self._hooks.listen()
+        self._in_force(compiled, bound)
+
+    def _in_force(self, compiled: Compiled, bound: list[str]) -> None:
+        """A plan runs: remembers it, tells the supervisor, and keeps it for a bad day."""
+        self._compiled, self._bound = compiled, bound
+        self._reloads.succeeded()
+        self._watch.rebase(compiled.files)
+        if self._state is not None:
+            self._state.protect()
+            self._announce(self._state)
+            kept = {"config": self._source.absolute, "workers": compiled.workers, "control": self._state.control}
+            aside(self._keep, self._state, compiled.plan, kept)  # waits for the disk, which the loop must not
+        self._notifier.ready(f"generation {self._reloads.generation}: {compiled.summary}")
+
+    def _announce(self, state: State) -> None:
+        listeners = zip(self._compiled.listeners, self._bound, strict=True)
+        admin = [address for listener, address in listeners if listener.admin and not listener.control]
+        try:
+            state.announce(
+                Running(os.getpid(), state.control, admin, self._reloads.generation, self._source.absolute, state.path)
+            )
+        except StateError as error:
+            say(str(error), "warning")
+
+    @staticmethod
+    def _keep(state: State, plan: bytes, about: dict[str, Any]) -> None:
+        try:
+            state.keep_plan(plan, about)
+        except StateError as error:
+            say(f"the plan in force is not kept: {error}", "warning")
+
+    @property
+    def _control(self) -> str | None:
+        return None if self._state is None else self._state.control
+
+    # -- serve ---------------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> End:
+        """Until somebody says that it is enough; a signal, or the admin API."""
+        for number, act in {
+            signal.SIGHUP: lambda: self._soon(self.reload("SIGHUP")),
+            signal.SIGQUIT: lambda: self.end(End.DRAIN),
+            signal.SIGTERM: lambda: self.end(End.NOW),
+            signal.SIGINT: lambda: self.end(End.NOW),
+            signal.SIGUSR1: self._reopen_logs,
+        }.items():
+            self._loop.add_signal_handler(number, act)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        if self._options.watch:
+            self._soon(self._look_for_changes())
+        if self._notifier.watchdog_s is not None:
+            self._soon(self._say_alive(self._notifier.watchdog_s))
+        return await self._told
+
+    async def _look_for_changes(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if self._watch.poll():
+                await self.reload("its files changed")
+
+    async def _say_alive(self, every_s: float) -> None:
+        while True:
+            self._notifier.alive()
+            await asyncio.sleep(every_s)
+
+    def _reopen_logs(self) -> None:
+        self._engine.reopen_logs()
+        say("logs reopened")
+
+    def _soon(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- reload --------------------------------------------------------------------------------------------------------
+
+    async def reload(self, why: str) -> Reloaded:
+        """Loads the configuration anew and swaps the plan; what is wrong leaves the old one in force."""
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                reloaded = await self._swap()
+            except REFUSALS as error:
+                reloaded = self._refused(str(error))
+            except Exception as error:  # a bug in loading must not take the traffic down
+                reloaded = self._refused(f"reloading failed: {type(error).__name__}: {error}")
+            if reloaded.error:
+                say(f"reload ({why}) refused, generation {reloaded.generation} stays\n{reloaded.error}", "error")
+            elif reloaded.changed:
+                say(f"reloaded ({why}): generation {reloaded.generation}, {reloaded.summary}")
+            else:
+                say(f"reload ({why}): nothing has changed")
+            self._notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
+            return reloaded
+
+    async def _swap(self) -> Reloaded:
+        compiled = await aside(self._source.compile, self._resolver, self._control)
+        generation = self._reloads.generation + 1
+        before = self._compiled
+        if compiled.workers != before.workers:
+            say("the number of workers changes with the next start, not with a reload", "warning")
+        if (compiled.plan, compiled.functions) == (before.plan, before.functions):
+            self._watch.rebase(compiled.files)
+            self._reloads.unchanged()
+            return Reloaded("", False, self._reloads.generation, before.summary)
+        self._hooks.install(generation, compiled.functions, compiled.hook_timeouts_ms)
+        try:
+            bound = await aside(self._engine.apply, compiled.plan)
+        except BaseException as error:
+            self._hooks.uninstall(generation)
+            if isinstance(error, _engine.PlanRejected):
+                raise compiled.rejected(error.path, error.why) from error
+            raise
+        self._in_force(compiled, bound)
+        return Reloaded("", True, generation, compiled.summary)
+
+    def _refused(self, error: str) -> Reloaded:
+        self._reloads.refused(error)
+        return Reloaded(error, False, self._reloads.generation, "")
+
+    # -- drain ---------------------------------------------------------------------------------------------------------
+
+    def end(self, how: End) -> None:
+        """Tells the process to end; a second word cuts a drain short."""
+        if not self._told.done():
+            self._told.set_result(how)
+        elif how is End.NOW:
+            self._cut.set()
+
+    def end_soon(self, how: End) -> None:
+        """The same, once the answer that says so has left."""
+        self._loop.call_later(LAST_WORD_S, self.end, how)
+
+    def drain(self) -> None:
+        """Accepts nothing more and goes on with what is under way; `/readyz` says 503 from now on."""
+        if not self._draining:
+            self._draining = True
+            self._engine.drain()
+            say(f"draining {_many(self._engine.connections(), 'connection')}")
+
+    async def _drain(self) -> None:
+        self._notifier.stopping("draining")
+        self.drain()
+        until = self._loop.time() + self._compiled.drain_s
+        while (left := self._engine.connections()) and self._loop.time() < until:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._cut.wait(), DRAIN_LOOK_S)
+                break
+        if left:
+            say(f"cutting {_many(left, 'connection')}", "warning")
+
+    # -- stop ----------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._notifier.stopping("stopping")
+        for task in self._tasks:
+            task.cancel()
+        self._hooks.close()
+        self._engine.stop()
+        self._let_go()
+        say("stopped")
+
+    def _let_go(self) -> None:
+        if self._state is not None:
+            self._state.release()
+
+    # -- what the admin API tells --------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """The process and its engine, as plain data."""
+        listeners = zip(self._compiled.listeners, self._bound, strict=True)
+        return assemble(
+            about={
+                "version": tidegate.__version__,
+                "pid": os.getpid(),
+                "config": self._source.absolute,
+                "state": None if self._state is None else self._state.path,
+                "control": self._control,
+                "started_at": round(self._began_at, 3),
+                "uptime_s": round(time.time() - self._began_at, 3),
+                "workers": self._workers,
+                "draining": self._draining,
+                "listeners": [
+                    {"name": listener.name, "address": address, "admin": listener.admin}
+                    for listener, address in listeners
+                ],
+                "routes": self._compiled.routes,
+            },
+            reloads=self._reloads,
+            hooks=self._hooks.figures(),
+            engine=msgspec.json.decode(self._engine.stats()),
+        )
+
+    def plan(self) -> bytes:
+        """The plan in force, with its secrets' hashes."""
+        return self._compiled.plan
+
+    def trusts(self, listener: str) -> bool:
+        """Whether what comes over this listener may change things: Unix sockets, which have an owner and a mode."""
+        return any(known.name == listener and known.admin and known.unix for known in self._compiled.listeners)
+
+
+async def _nobody(_: Request) -> None:
+    """Stands where the admin API will, for a plan that is looked at and not run."""
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,229 @@
+"""From what the command line names to a plan with its functions: found, loaded, lowered, resolved.
+
+Knows: files, flags, the loader, the lowering.
+Never: the engine, the running process.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tidegate.admin import ACCOUNT
+from tidegate.errors import ConfigError, ConfigErrors, Place
+from tidegate.resolve import Function, HookError, Resolver
+from tidegate.state import directory
+
+if TYPE_CHECKING:
+    from tidegate.load import Loaded
+    from tidegate.plan import Plan
+
+DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
+"""Where a configuration is looked for when none is named."""
+
+WELCOME: Final = (
+    "Tidegate is running. Nothing is configured yet: write tidegate.yaml, or run\n"
+    "  tidegate run --listen :8080 --to http://127.0.0.1:3000\n"
+)
+
+
+class PlanListener(NamedTuple):
+    """One listener of a plan, in the plan's order."""
+
+    name: str
+    admin: bool
+    unix: bool
+    control: bool
+
+
+class Compiled(NamedTuple):
+    """A configuration, ready to run."""
+
+    plan: bytes
+    functions: list[Function]
+    hook_timeouts_ms: list[int]
+    listeners: list[PlanListener]
+    workers: int
+    drain_s: float
+    routes: int
+    files: list[str]
+    summary: str
+    warnings: list[str]
+    place: Callable[[str], Place]
+
+    def rejected(self, path: str, why: str) -> ConfigErrors:
+        """The engine's refusal of this plan, at the place in the configuration that it comes from."""
+        return ConfigErrors([ConfigError.at(self.place(path), why)])
+
+
+class Source:
+    """Where the configuration comes from; read anew for each reload."""
+
+    def __init__(
+        self,
+        config: str | None = None,
+        *,
+        listen: Sequence[str] = (),
+        to: Sequence[str] = (),
+        admin: str | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.config = discover() if config is None and not to else config
+        self._listen = list(listen)
+        self._to = list(to)
+        self._admin = admin
+        self._workers = workers
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return self.config or ("the command line" if self._to else "the built-in defaults")
+
+    @property
+    def folder(self) -> str:
+        """Where the configuration stands, and its hooks beside it."""
+        return os.path.dirname(os.path.abspath(self.config)) if self.config else os.getcwd()
+
+    @property
+    def absolute(self) -> str | None:
+        """The file's absolute path; None where there is no file."""
+        return os.path.abspath(self.config) if self.config else None
+
+    def load(self) -> "Loaded":
+        """The configuration; raises ConfigErrors."""
+        from tidegate.load import from_flags, load
+
+        if self.config is not None:
+            return load(self.config, listen=self._listen, admin=self._admin, workers=self._workers)
+        if self._to:
+            return from_flags(self._listen, self._to, self._admin, self._workers)
+        return _welcome(from_flags(self._listen or ["127.0.0.1:8080"], [], self._admin, self._workers))
+
+    def compile(self, resolver: Resolver, control: str | None) -> Compiled:
+        """Loads, lowers and resolves; raises ConfigErrors with all that is wrong."""
+        return self.lower(self.load(), resolver, control)
+
+    def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None) -> Compiled:
+        """The second half of `compile`."""
+        from tidegate.lower import lower
+
+        lowered = lower(loaded.config, loaded.where, control_socket=control)
+
+        ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
+        files = [str(file) for file in loaded.files]
+        return ready._replace(
+            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            warnings=[str(warning) for warning in lowered.warnings],
+        )
+
+    def revive(self, data: bytes, about: Mapping[str, Any], resolver: Resolver, control: str | None) -> Compiled:
+        """A plan that was kept, listening for control where this process does; raises ConfigErrors."""
+        import msgspec
+
+        from tidegate import plan as form
+
+        def place(path: str) -> Place:
+            return Place(f"the last good plan, {path}" if path else "the last good plan")
+
+        try:
+            plan = form.decode(data)
+        except msgspec.MsgspecError as error:
+            raise ConfigErrors([ConfigError.at(place(""), f"it is of another version: {error}")]) from error
+        if about.get("config") != self.absolute:
+            told = f"it was made from {about.get('config') or 'flags'}, not from {self.name}"
+            raise ConfigErrors([ConfigError.at(place(""), told)])
+        before = form.AddressUnix(path=about["control"])
+        for at, listener in enumerate(plan.listeners):
+            if control is not None and listener.address == before:
+                plan.listeners[at] = msgspec.structs.replace(listener, address=form.AddressUnix(path=control))
+        workers = self._workers if self._workers is not None else int(about.get("workers", 0))
+        ready = self._ready(plan, form.encode(plan), workers, resolver, control, place)
+        return ready._replace(files=[self.config] if self.config else [])
+
+    def state(self, loaded: "Loaded | None", override: str | None) -> tuple[str, bool]:
+        """Where state is kept, and whether somebody chose it; without a configuration, from what of it can be read."""
+        return directory(override or (loaded.config.state if loaded is not None else self._state_as_written()))
+
+    def _state_as_written(self) -> str | None:
+        """The value of `state:` in a file that may be wrong everywhere else; None where it says nothing."""
+        if self.config is None:
+            return None
+        from tidegate.load.environment import EnvironmentError_, expand, unescape
+        from tidegate.load.include import read
+        from tidegate.load.problems import Problems
+        from tidegate.load.tree import Scalar
+
+        root = read(Path(self.config), Problems(), os.environ, [])
+        _, node = root.entries.get("state", (None, None)) if root is not None else (None, None)
+        if not isinstance(node, Scalar) or not node.text:
+            return None
+        try:
+            return os.path.join(node.source.directory, unescape(expand(node.text, os.environ)))
+        except EnvironmentError_:
+            return None
+
+    def _ready(
+        self,
+        plan: "Plan",
+        data: bytes,
+        workers: int,
+        resolver: Resolver,
+        control: str | None,
+        place: Callable[[str], Place],
+    ) -> Compiled:
+        try:
+            functions = resolver.resolve([hook.name for hook in plan.hooks])
+        except HookError as error:
+            at = next(index for index, hook in enumerate(plan.hooks) if hook.name == error.name)
+            raise ConfigErrors([ConfigError.at(place(f"hooks[{at}]"), str(error))]) from error
+        listeners = [
+            PlanListener(
+                listener.name,
+                listener.admin,
+                unix := getattr(listener.address, "path", None) is not None,
+                unix and listener.admin and getattr(listener.address, "path", None) == control,
+            )
+            for listener in plan.listeners
+        ]
+        routes = sum(any(not listeners[at].admin for at in route.listeners) for route in plan.routes)
+        hooks = sum(function.name != ACCOUNT for function in functions)
+        return Compiled(
+            plan=data,
+            functions=functions,
+            hook_timeouts_ms=[hook.timeout_ms for hook in plan.hooks],
+            listeners=listeners,
+            workers=workers,
+            drain_s=plan.server.drain_ms / 1000,
+            routes=routes,
+            files=[],
+            warnings=[],
+            summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
+            f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
+            place=place,
+        )
+
+
+def discover() -> str | None:
+    """The configuration that is used when none is named; None where there is none."""
+    return next((path for path in DISCOVERED if os.path.isfile(path)), None)
+
+
+def _globs(loaded: "Loaded") -> list[str]:
+    """What `include` finds files by; a new one is noticed, not only a changed one."""
+    globs = loaded.config.include
+    base = os.path.dirname(os.path.abspath(loaded.files[0])) if loaded.files else ""
+    patterns = [globs] if isinstance(globs, str) else globs
+    return [os.path.join(base, pattern) for pattern in patterns if "*" in pattern]
+
+
+def _welcome(loaded: "Loaded") -> "Loaded":
+    import msgspec
+
+    from tidegate.model import Respond, Route
+
+    route = Route(name="welcome", respond=Respond(body=WELCOME))
+    return loaded._replace(config=msgspec.structs.replace(loaded.config, routes=[route]))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,138 @@
+"""The status as people read it: a few tables of text."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def table(status: dict[str, Any]) -> str:
+    """The whole status of one process."""
+    engine = status.get("engine", {})
+    blocks = [_head(status, engine), _listeners(status, engine), _upstreams(engine), _hooks(status), _refusals(engine)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def duration(seconds: float) -> str:
+    """`3d 4h`, `5m 6s`, `0.4s`: the two largest parts."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    parts = []
+    left = int(seconds)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2])
+
+
+def size(count: float) -> str:
+    """`12.3 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def columns(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
+    """Rows under their heads; numbers to the right, the rest to the left."""
+    texts = [list(head), *([_cell(cell) for cell in row] for row in rows)]
+    if len(texts) == 1:
+        return ""
+    widths = [max(len(row[at]) for row in texts) for at in range(len(head))]
+    right = [all(_is_number(row[at]) for row in texts[1:]) for at in range(len(head))]
+    fits = [str.rjust if end else str.ljust for end in right]
+    return "\n".join(
+        "  ".join(fit(cell, width) for fit, cell, width in zip(fits, row, widths, strict=True)).rstrip()
+        for row in texts
+    )
+
+
+def _head(status: dict[str, Any], engine: dict[str, Any]) -> str:
+    reloads = status["reloads"]
+    memory = status.get("memory_bytes")
+    workers = status["workers"]
+    lines = [
+        f"tidegate {status['version']}, process {status['pid']}, up {duration(status['uptime_s'])}"
+        + (", draining" if status["draining"] else ""),
+        f"configuration  {status['config'] or 'no file'}, generation {status['generation']}, "
+        f"{status['routes']:,} route{'' if status['routes'] == 1 else 's'}",
+        f"last reload    {_reload(reloads)}",
+        f"requests       {status.get('requests_per_s', 0):,.1f}/s now, {engine.get('requests', 0):,} in all, "
+        f"{engine.get('in_flight', 0):,} in flight, {engine.get('connections', 0):,} connections",
+    ]
+    if latency := engine.get("latency_ms"):
+        known = (f"{name} {_cell(value)} ms" for name, value in latency.items() if value is not None)
+        lines.append(f"latency        {', '.join(known)}")
+    held = f", {size(memory)} of memory" if memory else ""
+    lines.append(f"process        {workers} worker{'' if workers == 1 else 's'}{held}")
+    return "\n".join(lines)
+
+
+def _reload(reloads: dict[str, Any]) -> str:
+    when = "" if reloads["last_at"] is None else f"{duration(max(0.0, time.time() - reloads['last_at']))} ago"
+    if reloads["last_error"]:
+        error = reloads["last_error"].replace("\n", "\n               ")
+        return f"{when}, REFUSED; the configuration before it stays in force\n               {error}"
+    return f"{when}, taken ({reloads['applied']} taken, {reloads['failed']} refused since the start)"
+
+
+def _listeners(status: dict[str, Any], engine: dict[str, Any]) -> str:
+    counted = {listener["name"]: listener for listener in engine.get("listeners", ())}
+    return columns(
+        (
+            (
+                listener["address"],
+                "admin" if listener["admin"] else "traffic",
+                counted.get(listener["name"], {}).get("connections"),
+                counted.get(listener["name"], {}).get("requests"),
+            )
+            for listener in status["listeners"]
+        ),
+        ("LISTENER", "FOR", "CONNECTIONS", "REQUESTS"),
+    )
+
+
+def _upstreams(engine: dict[str, Any]) -> str:
+    return columns(
+        (
+            (
+                upstream["name"] if at == 0 else "",
+                endpoint.get("address"),
+                endpoint.get("state"),
+                endpoint.get("in_flight"),
+                endpoint.get("requests"),
+                endpoint.get("failures"),
+                endpoint.get("latency_ms"),
+            )
+            for upstream in engine.get("upstreams", ())
+            for at, endpoint in enumerate(upstream.get("endpoints", ()))
+        ),
+        ("UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REQUESTS", "FAILURES", "LATENCY MS"),
+    )
+
+
+def _hooks(status: dict[str, Any]) -> str:
+    names = ("name", "calls", "failed", "late", "refused_full", "p50_ms", "p99_ms")
+    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate.admin:"))
+    return columns(
+        ([hook[name] for name in names] for hook in hooks),
+        ("HOOK", "CALLS", "FAILED", "LATE", "FULL", "P50 MS", "P99 MS"),
+    )
+
+
+def _refusals(engine: dict[str, Any]) -> str:
+    refusals = sorted(engine.get("refusals", {}).items(), key=lambda item: (-item[1], item[0]))
+    return columns((item for item in refusals if item[1]), ("REFUSED FOR", "TIMES"))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(",", "").replace(".", "").isdigit()
