@@ -16,8 +16,8 @@ SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all records of a plan have in common: nothing is optional, nothing unknown."""
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What all records of a plan have in common: nothing is optional, nothing unknown, nothing in a cycle."""
 
 
 class AddressIp(Part, tag_field="kind", tag="ip", frozen=True, kw_only=True):

@@ -43,18 +43,20 @@ def load(
     Flags that are given take the place of the file's `listeners`, `admin` and `workers`.
     """
     from tidegate.load.include import read
+    from tidegate.load.pause import without_collection
     from tidegate.load.problems import Problems
 
     problems = Problems()
     files: list[Path] = []
     known = os.environ if environ is None else environ
-    root = read(Path(path), problems, known, files)
     flags = _flags(listen, (), admin, workers)
-    if root is None:
-        problems.raise_if_any()
-        raise AssertionError("a file that cannot be read is told")
-    root.entries.update(flags.entries)
-    return _finish(root, files, problems, known)
+    with without_collection():
+        root = read(Path(path), problems, known, files)
+        if root is None:
+            problems.raise_if_any()
+            raise AssertionError("a file that cannot be read is told")
+        root.entries.update(flags.entries)
+        return _finish(root, files, problems, known)
 
 
 def from_flags(

@@ -35,38 +35,11 @@ def lower(config: Config, where: SourceMap, *, control_socket: str | None = None
     The configuration's listeners and routes keep their places in the plan's lists; those of the admin come behind
     them. With `control_socket`, an absolute path, the admin API also answers there.
     """
-    from tidegate import plan
-    from tidegate.lower.admin import admin_routes
-    from tidegate.lower.listener import lower_admin, lower_listeners
-    from tidegate.lower.log import lower_access_log
-    from tidegate.lower.paths import PlanPaths
-    from tidegate.lower.route import lower_routes
-    from tidegate.lower.server import lower_server
-    from tidegate.lower.work import Work
+    from tidegate.load.pause import without_collection
+    from tidegate.lower.whole import lower_whole
 
-    work = Work(config, where)
-    server = lower_server(work)
-    lower_listeners(work)
-    access_log = lower_access_log(work)
-    routes = lower_routes(work)
-    if not routes:
-        work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
-    admins = lower_admin(work, control_socket)
-    paths = PlanPaths(where, work, len(routes))
-    routes += admin_routes(work, admins)
-    work.stop_if_wrong()
-    made = plan.Plan(
-        schema=plan.SCHEMA,
-        server=server,
-        listeners=work.listeners,
-        routes=routes,
-        upstreams=work.upstreams,
-        limits=work.limits,
-        concurrency=work.concurrency,
-        hooks=work.hooks,
-        access_log=access_log,
-    )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings)
+    with without_collection():
+        return lower_whole(config, where, control_socket)
 
 
 def verify(lowered: Lowered, check_plan: Callable[[bytes], object]) -> None:

@@ -58,10 +58,9 @@ def lower_key(written: str | list[str], path: Path, work: Work) -> list[plan.Key
     return parts
 
 
-def lower_route_limits(work: Work) -> tuple[list[list[int]], list[list[int]]]:
-    """The buckets and caps of all routes, and for each route its indices in the two lists."""
+def lower_route_limits(work: Work, names: list[str]) -> tuple[list[list[int]], list[list[int]]]:
+    """The indices of buckets and caps for each route; those without a name get the route's."""
     routes = work.config.routes
-    names = [route.name or f"route[{index}]" for index, route in enumerate(routes)]
     limits = _Shared(work, "limit", work.limit_paths)
     caps = _Shared(work, "concurrency", work.concurrency_paths)
     for index, route in enumerate(routes):

@@ -30,8 +30,8 @@ _TEXT = "text/plain; charset=utf-8"
 def lower_routes(work: Work) -> list[plan.Route]:
     """All routes; what is wrong is noted."""
     upstreams = Upstreams(work)
-    limits, caps = lower_route_limits(work)
     names = _names(work)
+    limits, caps = lower_route_limits(work, names)
     everywhere = list(range(len(work.listeners)))
     by_name: dict[str, int] = {}
     for index, listener in enumerate(work.listeners):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate import plan
-from tidegate.errors import ConfigErrors
 from tidegate.load.problems import Problems
 from tidegate.load.tree import SourceMap, Step
 from tidegate.model import units
@@ -56,13 +55,6 @@ class Work:
     def place(self, path: Path) -> str:
         """A place for a message about another place."""
         return str(self.where.place(path))
-
-    def stop_if_wrong(self) -> None:
-        """Raises what was found so far."""
-        try:
-            self.problems.raise_if_any()
-        except ConfigErrors as found:
-            raise found from None
 
     def milliseconds(self, text: str, path: Path, *, least: int = 0) -> int:
         """The time, at least `least`; what is wrong is noted."""

@@ -10,7 +10,7 @@ from msgspec import Meta
 __all__ = ["Many", "Noun", "Replacement", "TemplateText", "about", "first"]
 
 
-class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A record that people write: keys by name, unknown ones refused, never changed once read."""
 
 
