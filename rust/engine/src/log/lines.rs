@@ -25,7 +25,7 @@ pub struct Lines {
 impl Lines {
     pub(super) fn new(log: Log) -> Self {
         let plan = log.plan();
-        let most = HAND_OVER.min(plan.buffer_bytes as usize);
+        let most = (plan.buffer_bytes as usize).clamp(1, HAND_OVER);
         let flush = Duration::from_millis(u64::from(plan.flush_ms));
         Self { log, buffer: Vec::new(), most, flush, looked: Instant::now(), oldest: None }
     }
@@ -33,21 +33,18 @@ impl Lines {
     /// Appends what `write` writes, which is one line with its LF. Where the writer is so far behind that nothing can
     /// be handed over, `write` is not called and the line counts as dropped.
     pub fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.buffer.len() >= self.most && !self.hand_over() {
-            self.log.queue().lost(1);
-            return;
-        }
-        write(&mut self.buffer);
-        if self.buffer.len() >= self.most {
-            self.hand_over();
+        if self.has_room() {
+            write(&mut self.buffer);
+            self.appended();
         }
     }
 
     /// Appends the line of a record in the log's format.
     pub fn record(&mut self, record: &Record<'_>, variables: &impl Variables) {
-        // The format is the log's, which this holds on to; a handle of its own lets the borrow go.
-        let log = self.log.clone();
-        self.line(|out| log.format().write(record, variables, out));
+        if self.has_room() {
+            self.log.format().write(record, variables, &mut self.buffer);
+            self.appended();
+        }
     }
 
     /// Called every now and then: hands over what would become older than `flush_ms` before the next call.
@@ -60,6 +57,20 @@ impl Lines {
         // A line that is new since the last call may have come right after it.
         let oldest = *self.oldest.get_or_insert(now - step);
         if now.duration_since(oldest) + step >= self.flush {
+            self.hand_over();
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        let room = self.buffer.len() < self.most || self.hand_over();
+        if !room {
+            self.log.queue().lost(1);
+        }
+        room
+    }
+
+    fn appended(&mut self) {
+        if self.buffer.len() >= self.most {
             self.hand_over();
         }
     }
