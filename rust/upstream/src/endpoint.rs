@@ -147,7 +147,6 @@ impl Endpoint {
         if news && !down {
             self.ramp = Some(now.max(self.ejected_until));
             self.failures = 0;
-            self.latency.forget();
         }
         news
     }

@@ -1,4 +1,5 @@
 //! Who gets how much: shares by weight, load by requests and latency, keys on the ring.
+#![allow(clippy::unwrap_used)] // a helper that unwraps fails its test
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -143,6 +144,28 @@ fn round_robin_over_many_of_one_weight_visits_everybody_in_every_round() {
 }
 
 #[test]
+fn round_robin_over_many_spreads_the_turns_of_a_heavy_one() {
+    let mut weights = vec![1; 100];
+    weights[7] = 50;
+    let ids = picks(&mut cluster(Balance::RoundRobin, &weights, 9), 600);
+    let longest =
+        ids.chunk_by(|one, next| one == next).filter(|run| run[0] == 7).map(<[usize]>::len).max().unwrap();
+    assert!(longest <= 8, "it came {longest} times in a row");
+}
+
+#[test]
+fn round_robin_over_many_goes_on_where_it_was_when_one_goes_down() {
+    let mut cluster = cluster(Balance::RoundRobin, &[1; 100], 9);
+    let mut round = picks(&mut cluster, 50);
+    let down = round[0];
+    cluster.set_active_health(down as u32, false, 1);
+    round.extend(picks(&mut cluster, 50));
+    round.sort_unstable();
+    assert_eq!(round, (0..100).collect::<Vec<_>>());
+    assert!(!picks(&mut cluster, 200).contains(&down));
+}
+
+#[test]
 fn workers_with_different_seeds_begin_with_different_endpoints() {
     for balance in [Balance::RoundRobin, Balance::LeastRequests, Balance::LeastLatency] {
         let mut first: Vec<usize> =
@@ -238,6 +261,18 @@ fn least_latency_does_not_flood_an_endpoint_that_nobody_knows() {
 }
 
 #[test]
+fn least_latency_sends_one_request_to_see_whether_a_slow_endpoint_is_still_slow() {
+    let mut cluster = cluster(Balance::LeastLatency, &[1; 3], 1);
+    let slower_and_slower = |id: usize, now: u64| {
+        let slow = if now < SECOND { 200 * MS } else { 8 * SECOND };
+        (Outcome::Ok, if id == 0 { slow } else { 5 * MS })
+    };
+    simulate(&mut cluster, 0, 1_000, MS, slower_and_slower);
+    let got = simulate(&mut cluster, SECOND, 60_000, MS, slower_and_slower);
+    assert!((1..=3).contains(&got[0]), "{got:?}");
+}
+
+#[test]
 fn least_latency_does_not_take_failing_fast_for_being_fast() {
     let mut cluster = cluster(Balance::LeastLatency, &[1; 3], 1);
     let got = simulate(&mut cluster, 0, 20_000, MS, |id, _| {
@@ -254,6 +289,21 @@ fn least_latency_gives_a_heavy_endpoint_among_many_its_part_under_load() {
     let got = simulate(&mut cluster, 0, 20_000, MS / 10, |_, _| (Outcome::Ok, 20 * MS));
     // Its share is 20 of 39; even sampling would give it a tenth.
     assert!((7_000..14_000).contains(&got[4]), "{got:?}");
+}
+
+#[test]
+fn least_latency_looks_at_two_different_endpoints_whatever_their_weights() {
+    for (weights, busy) in [([1, 3], 0), ([3, 1], 0), ([1, 3], 1), ([3, 1], 1), ([2, 2], 0), ([2, 2], 1)] {
+        let mut cluster = cluster(Balance::LeastLatency, &weights, 1);
+        for id in 0..2 {
+            let ticket = cluster.started(id);
+            cluster.finished(ticket, Outcome::Ok, Some(5 * MS), 1);
+        }
+        for _ in 0..50 {
+            let _ = cluster.started(busy);
+        }
+        assert!(picks(&mut cluster, 200).iter().all(|id| *id != busy as usize), "{weights:?}, {busy} busy");
+    }
 }
 
 fn owners(cluster: &mut Cluster, keys: &[u64]) -> Vec<u64> {
@@ -325,4 +375,15 @@ fn a_few_parallel_requests_of_one_key_stay_together() {
         let _ = cluster.started(id);
     }
     assert_ne!(cluster.pick(1, Some(77), &Tried::NONE).unwrap().id, home);
+}
+
+#[test]
+fn an_endpoint_in_slow_start_takes_fewer_parallel_requests_of_its_keys() {
+    let mut cluster = Cluster::new(Balance::Hash, None, 10 * SECOND, 1);
+    cluster.update(&specs(&[1; 3]), 0);
+    cluster.update(&specs(&[1; 4]), SECOND);
+    let key = (0..1_000).find(|key| cluster.pick(SECOND, Some(*key), &Tried::NONE).unwrap().id == 3).unwrap();
+    let _ = cluster.started(3);
+    assert_ne!(cluster.pick(SECOND, Some(key), &Tried::NONE).unwrap().id, 3);
+    assert_eq!(cluster.pick(11 * SECOND, Some(key), &Tried::NONE).unwrap().id, 3);
 }

@@ -1,4 +1,5 @@
 //! A cluster whose set of endpoints changes under the requests.
+#![allow(clippy::unwrap_used)] // a helper that unwraps fails its test
 
 use proptest::prelude::*;
 use tidegate_upstream::{Balance, Cluster, EndpointSpec, Outcome, Ticket, Tried};

@@ -1,4 +1,5 @@
 //! Ejection, return, slow start and the word of probes.
+#![allow(clippy::unwrap_used)] // a helper that unwraps fails its test
 
 use tidegate_upstream::{
     Balance, Change, Cluster, EndpointSpec, EndpointState, Outcome, Passive, Probe, Tried, Turned,
@@ -161,6 +162,22 @@ fn only_what_appears_in_a_running_cluster_starts_slowly() {
     assert_eq!(state(&cluster, 2, SECOND), EndpointState::SlowStart);
     let got = share(&mut cluster, 2, SECOND);
     assert!((got - 0.1 / 2.1).abs() < 0.02, "{got}");
+}
+
+#[test]
+fn what_an_endpoint_was_like_before_it_went_is_forgotten() {
+    let known = |cluster: &Cluster, now| cluster.view(now).next().unwrap().ewma_ns;
+    let mut cluster = cluster(3, PASSIVE, 0);
+    fail(&mut cluster, 0, 1);
+    assert_eq!(known(&cluster, 1), Some(SECOND), "a failure counts as a second");
+    cluster.pick(1 + 10 * SECOND, None, &Tried::NONE);
+    assert_eq!(known(&cluster, 1 + 10 * SECOND), None);
+    let ticket = cluster.started(0);
+    cluster.finished(ticket, Outcome::Ok, Some(5_000), 12 * SECOND);
+    cluster.set_active_health(0, false, 13 * SECOND);
+    assert_eq!(known(&cluster, 13 * SECOND), Some(5_000));
+    cluster.set_active_health(0, true, 14 * SECOND);
+    assert_eq!(known(&cluster, 14 * SECOND), None);
 }
 
 #[test]
