@@ -264,7 +264,7 @@ fn least_latency_does_not_flood_an_endpoint_that_nobody_knows() {
 fn least_latency_sends_one_request_to_see_whether_a_slow_endpoint_is_still_slow() {
     let mut cluster = cluster(Balance::LeastLatency, &[1; 3], 1);
     let slower_and_slower = |id: usize, now: u64| {
-        let slow = if now < SECOND { 200 * MS } else { 8 * SECOND };
+        let slow = if now < SECOND { 200 * MS } else { 60 * SECOND };
         (Outcome::Ok, if id == 0 { slow } else { 5 * MS })
     };
     simulate(&mut cluster, 0, 1_000, MS, slower_and_slower);
