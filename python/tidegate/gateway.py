@@ -144,6 +144,7 @@ class Gateway:
             say(f"{error}\nstarting with the last good plan instead", "error")
             self._reloads.refused(str(error))
             self._begin(self._kept())
+        self._notifier.ready(f"generation 1: {self._compiled.summary}")
         for warning in self._compiled.warnings:
             say(warning, "warning")
         for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
@@ -193,7 +194,7 @@ class Gateway:
         self._in_force(compiled, bound)
 
     def _in_force(self, compiled: Compiled, bound: list[str]) -> None:
-        """A plan runs: remembers it, tells the supervisor, and keeps it for a bad day."""
+        """A plan runs: remembers it, and keeps it for a bad day."""
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
@@ -202,7 +203,6 @@ class Gateway:
             self._announce(self._state)
             kept = {"config": self._source.absolute, "workers": compiled.workers, "control": self._state.control}
             aside(self._keep, self._state, compiled.plan, kept)  # waits for the disk, which the loop must not
-        self._notifier.ready(f"generation {self._reloads.generation}: {compiled.summary}")
 
     def _announce(self, state: State) -> None:
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
