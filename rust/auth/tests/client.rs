@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use tidegate_auth::{CidrSet, client_address, client_address_forwarded};
 
 fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 fn trusted() -> CidrSet {
-    CidrSet::parse(&["10.0.0.0/8", "2001:db8:ffff::/48"]).unwrap()
+    CidrSet::parse(&["10.0.0.0/8", "2001:db8:ffff::/48"]).expect("blocks")
 }
 
 /// By `X-Forwarded-For`, from the trusted peer 10.0.0.1.
