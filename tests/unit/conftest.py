@@ -9,7 +9,7 @@ from types import ModuleType
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that tests find tests.unit.fake_engine
 
 try:
-    import tidegate._engine  # noqa: F401
+    import tidegate._engine
 except ImportError:
     stand_in = ModuleType("tidegate._engine")
 

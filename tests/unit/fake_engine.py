@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,12 @@ class FakeCall:
 
 class Failed(Exception):
     """What the awaited outcome of a failed call raises."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Lets the loop turn until it holds; the test's own time-out is the bound."""
+    while not condition():  # noqa: ASYNC110 — what is waited for happens in threads and signal handlers too
+        await asyncio.sleep(0)
 
 
 class FakeEngine:

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-
 from tests.unit.fake_engine import FakeCall
+
 from tidegate.admin import Admin
 from tidegate.admin.redact import redacted
 from tidegate.gateway import End, Reloaded

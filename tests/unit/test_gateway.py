@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import uvloop
+from tests.unit.fake_engine import FakeEngine, until
 
-from tests.unit.fake_engine import FakeEngine
 from tidegate import _engine, gateway
 from tidegate.gateway import End, Gateway, Options
 from tidegate.source import Source
@@ -56,8 +56,7 @@ class Scene:
         async def inner() -> int:
             process = Gateway(Source(str(self.file)), options or Options(watch=False), engine=engine, verdict=dict)
             life = asyncio.create_task(process.live())
-            while "start" not in self.engine.events and not life.done():
-                await asyncio.sleep(0)
+            await until(lambda: "start" in self.engine.events or life.done())
             if not life.done():
                 await asyncio.sleep(0)
                 try:
@@ -193,12 +192,10 @@ def test_reloads_at_once_happen_one_after_the_other(scene: Scene) -> None:
 def test_signals_mean_what_they_mean_to_nginx(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     async def body(_: Gateway) -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
-        while "reopen_logs" not in scene.engine.events:
-            await asyncio.sleep(0)
+        await until(lambda: "reopen_logs" in scene.engine.events)
         scene.write(path="/two")
         os.kill(os.getpid(), signal.SIGHUP)
-        while len(scene.engine.plans) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(scene.engine.plans) == 2)
         os.kill(os.getpid(), signal.SIGQUIT)
 
     assert scene.run(body, end=None) == 0
@@ -220,8 +217,7 @@ def test_a_drain_waits_until_the_last_connection_has_gone(scene: Scene) -> None:
     async def body(process: Gateway) -> None:
         scene.engine.open_connections = 1
         process.end(End.DRAIN)
-        while "drain" not in scene.engine.events:
-            await asyncio.sleep(0)
+        await until(lambda: "drain" in scene.engine.events)
         assert process.status()["draining"] is True
         assert "stop" not in scene.engine.events
         scene.engine.open_connections = 0
@@ -234,8 +230,7 @@ def test_a_second_word_cuts_a_drain_short(scene: Scene, capsys: pytest.CaptureFi
     async def body(process: Gateway) -> None:
         scene.engine.open_connections = 2
         process.end(End.DRAIN)
-        while "drain" not in scene.engine.events:
-            await asyncio.sleep(0)
+        await until(lambda: "drain" in scene.engine.events)
         process.end(End.NOW)
 
     assert scene.run(body, end=None) == 0
@@ -254,8 +249,7 @@ def test_a_changed_file_is_reloaded(scene: Scene, monkeypatch: pytest.MonkeyPatc
 
     async def body(_: Gateway) -> None:
         scene.write(path="/two")
-        while len(scene.engine.plans) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(scene.engine.plans) == 2)
 
     scene.run(body, options=Options())
     assert scene.paths() == ["/one", "/two"]
@@ -267,8 +261,7 @@ def test_the_last_good_plan_is_kept_and_serves_when_the_file_is_broken(
     kept = scene.folder / "state" / "last-good.plan"
 
     async def until_kept(_: Gateway) -> None:
-        while not kept.exists():
-            await asyncio.sleep(0)
+        await until(kept.exists)
 
     scene.run(until_kept)
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -378,8 +371,7 @@ def test_the_plan_that_is_kept_names_its_configuration(scene: Scene) -> None:
     kept = scene.folder / "state" / "last-good.plan"
 
     async def until_kept(_: Gateway) -> None:
-        while not kept.exists():
-            await asyncio.sleep(0)
+        await until(kept.exists)
 
     scene.run(until_kept)
     about, plan = kept.read_bytes().split(b"\n", 1)

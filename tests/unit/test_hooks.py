@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import uvloop
+from tests.unit.fake_engine import Failed, FakeEngine, until
 
 import tidegate
-from tests.unit.fake_engine import Failed, FakeEngine
 from tidegate import hooks as hooks_module
 from tidegate.hooks import Hooks
 from tidegate.policy import Request
@@ -105,7 +105,7 @@ def test_a_hook_cannot_end_the_process(leave: type[BaseException]) -> None:
         raise leave
 
     async def body(engine: FakeEngine, _: Hooks) -> None:
-        for _ in range(3):
+        for _again in range(3):
             with pytest.raises(Failed, match=leave.__name__):
                 await engine.call()
 
@@ -201,11 +201,9 @@ def test_plain_calls_that_waited_too_long_for_a_thread_are_not_run(monkeypatch: 
 
     async def body(engine: FakeEngine, hooks: Hooks) -> None:
         first = [engine.call(path="/first") for _ in range(hooks_module.THREADS)]
-        while len(ran) < hooks_module.THREADS:
-            await asyncio.sleep(0)
+        await until(lambda: len(ran) == hooks_module.THREADS)
         late = engine.call(path="/late")
-        while hooks._lanes[1][0].under_way <= hooks_module.THREADS:
-            await asyncio.sleep(0)
+        await until(lambda: hooks._lanes[1][0].under_way > hooks_module.THREADS)
         clock[0] = 6.0
         held.set()
         with pytest.raises(Failed, match="late"):
@@ -286,8 +284,8 @@ def test_time_is_counted_for_each_hook() -> None:
 
     async def body(engine: FakeEngine, hooks: Hooks) -> None:
         await asyncio.gather(*(engine.call(hook=at % 2) for at in range(20)))
-        while any(figures.calls < 10 for figures in hooks.figures()):  # a thread counts after it has answered
-            await asyncio.sleep(0)
+        # A thread counts after it has answered.
+        await until(lambda: all(figures.calls == 10 for figures in hooks.figures()))
         for figures in hooks.figures():
             assert figures.as_json()["failed"] == 0
             assert figures.quantile_ms(0.5) is not None

@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+from tests.unit.fake_engine import FakeCall
 
 import tidegate
-from tests.unit.fake_engine import FakeCall
 from tidegate.policy import Headers, Request
 
 
@@ -101,7 +101,8 @@ def test_one_name_is_not_taken_for_a_list_of_letters() -> None:
 
 
 def test_importing_the_package_brings_in_nothing_heavy() -> None:
-    code = "import sys, tidegate; print([m for m in ('msgspec', 'asyncio', 'yaml', 'tidegate._engine') if m in sys.modules])"
+    heavy = ("msgspec", "asyncio", "yaml", "tidegate._engine")
+    code = f"import sys, tidegate; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": "python"}
     )
