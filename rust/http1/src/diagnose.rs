@@ -147,14 +147,14 @@ fn version_defect(version: &[u8], line: &Line<'_>) -> Option<Refusal> {
     if version.is_empty() {
         return line.is_complete().then_some(Refusal::MissingVersion);
     }
-    if memchr(0, version).is_some() {
-        return Some(Refusal::NulByte);
-    }
-    if version.contains(&b' ') || version.contains(&b'\t') {
-        return Some(Refusal::WhitespaceInRequestLine);
-    }
-    if version.contains(&b'\r') {
-        return Some(Refusal::BareCr);
+    let bad = version.iter().find_map(|byte| match byte {
+        0 => Some(Refusal::NulByte),
+        b' ' | b'\t' => Some(Refusal::WhitespaceInRequestLine),
+        b'\r' => Some(Refusal::BareCr),
+        _ => None,
+    });
+    if bad.is_some() {
+        return bad;
     }
     match version.strip_prefix(FORM) {
         Some(b"1.0" | b"1.1") => None,

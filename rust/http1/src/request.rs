@@ -55,21 +55,25 @@ pub fn parse_request_after(
         _ => 0,
     };
     let mut few = [EMPTY_HEADER; FEW_FIELDS];
-    match split(window, lead, &mut few[..limits.head_fields.min(FEW_FIELDS)], head) {
+    let outcome = match split(window, lead, &mut few[..limits.head_fields.min(FEW_FIELDS)], head) {
         Err(Some(Error::TooManyHeaders)) if limits.head_fields > FEW_FIELDS => {
             let most = limits.head_fields.min(window.len() / SHORTEST_LINE + 1);
             split(window, lead, &mut vec![EMPTY_HEADER; most], head)
         }
         outcome => outcome,
+    };
+    match outcome {
+        Ok(Some(length)) => check(head).map(|()| Some(length)),
+        Ok(None) => incomplete(window, limits),
+        Err(error) => {
+            // Spans without their bytes would point nowhere.
+            head.clear();
+            Err(match error {
+                Some(Error::TooManyHeaders) => Refusal::TooManyFields,
+                _ => diagnose::request(&window[lead..], limits.head_fields),
+            })
+        }
     }
-    .or_else(|error| match error {
-        Some(Error::TooManyHeaders) => Err(Refusal::TooManyFields),
-        _ => Err(diagnose::request(&window[lead..], limits.head_fields)),
-    })
-    .and_then(|length| match length {
-        Some(length) => check(head).map(|()| Some(length)),
-        None => incomplete(window, limits),
-    })
 }
 
 /// Splits the head and sets what the request line and the lines say as they stand.

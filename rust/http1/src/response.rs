@@ -64,8 +64,14 @@ pub fn parse_response_after(
         Ok(Some(length)) => Ok(Some(length)),
         Ok(None) if whole => Err(ResponseFault::HeadTooLarge),
         Ok(None) => Ok(None),
-        Err(Some(Error::TooManyHeaders)) => Err(ResponseFault::TooManyFields),
-        Err(_) => Err(diagnose::response(window, limits.head_fields)),
+        Err(error) => {
+            // Spans without their bytes would point nowhere.
+            head.clear();
+            Err(match error {
+                Some(Error::TooManyHeaders) => ResponseFault::TooManyFields,
+                _ => diagnose::response(window, limits.head_fields),
+            })
+        }
     }
 }
 
