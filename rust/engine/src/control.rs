@@ -136,6 +136,28 @@ impl Engine {
         self.install(&mut state, prepared, bound)
     }
 
+    /// An engine of one worker in the network in memory, serving `plan`, whose listeners take connections from
+    /// `entrances` in their order. The caller runs the worker, on this thread and with a clock that it may move.
+    #[cfg(feature = "memory")]
+    pub fn in_memory(
+        plan: &[u8],
+        entrances: &[crate::io::memory::Entrance],
+    ) -> Result<(Self, impl Future<Output = ()> + use<>), EngineError> {
+        let engine = Self::new(1)?;
+        let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
+        let prepared = Arc::new(Prepared::new(plan, None, 1, &engine.shared.metrics)?);
+        let bound = (entrances.iter().enumerate())
+            .map(|(index, entrance)| (index as u32, vec![Bound::Memory(entrance.acceptor())], format!("memory:{index}")))
+            .collect();
+        let mut state = engine.lock();
+        state.generation = 1;
+        let Some(inbox) = state.inboxes.pop() else { return Err(EngineError::State("no worker")) };
+        let worker = worker::main(0, engine.shared.clone(), prepared.clone(), inbox);
+        engine.install(&mut state, prepared, bound)?;
+        drop(state);
+        Ok((engine, worker))
+    }
+
     /// Runs another plan from now on. What can't be run is refused whole, and what ran before runs on.
     pub fn apply(&self, plan: &[u8]) -> Result<Vec<String>, EngineError> {
         let mut state = self.lock();
@@ -195,7 +217,8 @@ impl Engine {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
             inbox.send(message).map_err(|_| EngineError::State("a worker has ended"))?;
         }
-        for _ in 0..workers {
+        // In memory the worker runs on this very thread, and comes to it later.
+        for _ in 0..state.threads.len() {
             finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
         }
         state.current = Some(prepared);

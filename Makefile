@@ -1,0 +1,49 @@
+# The few verbs. Each sets up what it needs, on a machine that has Python 3.11, Rust and (for tests and benchmarks) apt.
+.PHONY: run test bench check wheel rust-test
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' \) -not -path '*/target/*') Cargo.toml Cargo.lock pyproject.toml
+
+# Tidegate on 127.0.0.1:8080 in front of a real server that serves this checkout's documents.
+run: wheel
+	@tools/run
+
+# Everything that must hold, but formatting, lints and types.
+test: wheel rust-test
+	@tools/peers
+	$(PY) -m pytest
+
+# Everything again, beside nginx and HAProxy; writes bench/results and the README's table.
+bench: wheel
+	@bench/setup.sh
+	$(PY) -m bench.load
+	$(PY) -m bench.table
+
+# Formatting, lints, types.
+check: wheel
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m mypy.stubtest tidegate._engine
+
+rust-test:
+	cargo test --workspace --all-features
+	rust/fuzz/smoke.sh
+
+# The built wheel, installed in .venv as a user would install it.
+wheel: $(STAMP)
+
+$(VENV)/bin/maturin: pyproject.toml tools/dev-requirements
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet $$(tools/dev-requirements)
+	@touch $@
+
+$(STAMP): $(VENV)/bin/maturin $(SOURCES)
+	rm -rf dist
+	$(VENV)/bin/maturin build --release --locked --out dist --interpreter $(PY)
+	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps dist/tidegate-*.whl
+	@touch $@
