@@ -211,20 +211,17 @@ def _forward(upstream: plan.Upstream, route: plan.Route) -> list[str]:
     ]
     retry = route.retry
     again = f"{retry.attempts} on {', '.join(retry.on)}" if retry.attempts > 1 and retry.on else "1"
+    where = f"{how} of {', '.join(shown)}" if len(shown) > 1 else shown[0]
     return [
-        f"upstream {upstream.name}: {how} of {', '.join(shown)}"
-        if len(shown) > 1
-        else f"upstream {upstream.name}: {shown[0]}",
+        f"upstream {upstream.name}: {where}",
         f"timeouts: {', '.join(waits) or 'none'}",
         f"attempts: {again}",
     ]
 
 
 def _key(parts: list[plan.KeyPart]) -> str:
-    return " and ".join(
-        f"{_tag(part)}:{part.name}" if isinstance(part, (plan.HeaderPart, plan.CookiePart)) else _tag(part)
-        for part in parts
-    )
+    named = (plan.HeaderPart, plan.CookiePart)
+    return " and ".join(f"{_tag(part)}:{part.name}" if isinstance(part, named) else _tag(part) for part in parts)
 
 
 def _tag(value: plan.Part) -> str:
@@ -242,20 +239,16 @@ def _near(whole: plan.Plan, listener: int, host: str, path: str, method: str) ->
         return ["this listener serves no route"]
     out = []
     for route in here:
-        lacks = [
-            text
-            for holds, text in (
-                (_host_holds(route.matches.hosts, host), f"the host {' or '.join(route.matches.hosts)}"),
-                (_path_holds(route.matches.path, path), _path_text(route.matches.path)),
-                (
-                    method in route.matches.methods or not route.matches.methods,
-                    f"the method {' or '.join(route.matches.methods)}",
-                ),
-            )
-            if not holds
-        ]
-        if not lacks and (route.matches.headers or route.matches.query):
-            tests = [_value(test) for test in (*route.matches.headers, *route.matches.query)]
+        matches = route.matches
+        lacks = []
+        if not _host_holds(matches.hosts, host):
+            lacks.append(f"the host {' or '.join(matches.hosts)}")
+        if not _path_holds(matches.path, path):
+            lacks.append(_path_text(matches.path))
+        if matches.methods and method not in matches.methods:
+            lacks.append(f"the method {' or '.join(matches.methods)}")
+        if not lacks and (matches.headers or matches.query):
+            tests = [_value(test) for test in (*matches.headers, *matches.query)]
             lacks = [f"that {' and '.join(tests)}"]
         if len(lacks) == 1:
             out.append(f"{route.name} asks for {lacks[0]}")

@@ -87,7 +87,7 @@ class Upstreams:
         if index is not None:
             return index
         for position, url in enumerate(urls):
-            if url in self.by_name:
+            if url in self.work.config.upstreams:
                 self.work.error(
                     (*path, position), f"`{url}` is an upstream's name in a list of URLs", f"write `upstream: {url}`"
                 )

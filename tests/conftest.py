@@ -1,0 +1,11 @@
+"""What all tests share: the switch that writes golden files anew."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden anew from what the code does today"
+    )
