@@ -141,6 +141,7 @@ fn forwarded_is_read_as_the_rfc_writes_it() {
         ("proto=https;FOR=192.0.2.1", "192.0.2.1"),
         (";; for=192.0.2.1 ;", "192.0.2.1"),
         ("host=\"a,b;for=6.6.6.6\";for=192.0.2.1", "192.0.2.1"),
+        ("for=192.0.2.1;host=\"a,for=6.6.6.6;x=\\\"b\"", "192.0.2.1"),
         ("for=192.0.2.1;host=\"a\\\",for=6.6.6.6;\\\\\"", "192.0.2.1"),
     ];
     for (value, client) in cases {
