@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,9 @@ from tidegate.source import Compiled, Source
 from tidegate.state import Running, State, StateError
 from tidegate.stats import Reloads, assemble
 from tidegate.watch import EVERY_S, Watch
+
+if TYPE_CHECKING:
+    from tidegate.lower import Lowered
 
 DRAIN_LOOK_S: Final = 0.02
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
@@ -80,9 +83,12 @@ def check(source: Source) -> Compiled:
     return compiled
 
 
-def explain(plan: bytes, listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
-    """What the engine would do with a request, as JSON."""
-    return _engine.explain(plan, listener, method, url, headers)
+def explain(lowered: "Lowered", listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
+    """What the engine would do with a request, as JSON; raises ConfigErrors where it refuses the plan."""
+    from tidegate.lower import verify
+
+    verify(lowered, _engine.check)
+    return _engine.explain(lowered.bytes, listener, method, url, headers)
 
 
 def engine_version() -> str:
