@@ -41,7 +41,7 @@ pub(super) fn nginx_in_place(out: &mut Vec<u8>, start: usize) {
 
 /// The inside of a JSON string (RFC 8259 §7). Bytes that are no UTF-8 become `\u00HH`, as if they were Latin-1;
 /// characters that some readers take for the end of a line are escaped too.
-pub(super) fn json(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn json(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
     loop {
         let plain = plain_prefix(rest);

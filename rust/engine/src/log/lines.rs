@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_route::Variables;
-
-use super::{Log, Record};
+use super::Log;
 
 /// A buffer of this many bytes is handed over at once.
 const HAND_OVER: usize = 32 * 1024;
@@ -16,7 +14,7 @@ pub struct Lines {
     buffer: Vec<u8>,
     most: usize,
     flush: Duration,
-    /// When `flush` was last called; lines in the buffer are younger unless one has been waiting since before.
+    /// When `flush` was last called.
     looked: Instant,
     /// No line in the buffer is older.
     oldest: Option<Instant>,
@@ -33,17 +31,13 @@ impl Lines {
     /// Appends what `write` writes, which is one line with its LF. Where the writer is so far behind that nothing can
     /// be handed over, `write` is not called and the line counts as dropped.
     pub fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.has_room() {
-            write(&mut self.buffer);
-            self.appended();
+        if self.buffer.len() >= self.most && !self.hand_over() {
+            self.log.queue().lost(1);
+            return;
         }
-    }
-
-    /// Appends the line of a record in the log's format.
-    pub fn record(&mut self, record: &Record<'_>, variables: &impl Variables) {
-        if self.has_room() {
-            self.log.format().write(record, variables, &mut self.buffer);
-            self.appended();
+        write(&mut self.buffer);
+        if self.buffer.len() >= self.most {
+            self.hand_over();
         }
     }
 
@@ -57,20 +51,6 @@ impl Lines {
         // A line that is new since the last call may have come right after it.
         let oldest = *self.oldest.get_or_insert(now - step);
         if now.duration_since(oldest) + step >= self.flush {
-            self.hand_over();
-        }
-    }
-
-    fn has_room(&mut self) -> bool {
-        let room = self.buffer.len() < self.most || self.hand_over();
-        if !room {
-            self.log.queue().lost(1);
-        }
-        room
-    }
-
-    fn appended(&mut self) {
-        if self.buffer.len() >= self.most {
             self.hand_over();
         }
     }

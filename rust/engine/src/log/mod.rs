@@ -6,11 +6,11 @@
 
 mod calendar;
 mod combined;
-mod escape;
+pub(crate) mod escape;
 mod format;
 mod json;
 mod lines;
-mod number;
+pub(crate) mod number;
 mod queue;
 mod record;
 mod sink;

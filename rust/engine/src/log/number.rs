@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::IpAddr, time::Duration};
 
 /// Decimal digits.
-pub(super) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

@@ -208,7 +208,7 @@ mod tests {
     fn one_kind_does_not_silence_another() {
         let start = Instant::now();
         let mut pacer = Pacer::default();
-        (0..100).for_each(|_| drop(pacer.admit("ejected", start)));
+        while pacer.admit("ejected", start) {}
         assert!(pacer.admit("listener", start));
     }
 
@@ -216,7 +216,7 @@ mod tests {
     fn after_a_quiet_time_a_burst_is_written_again_but_no_more() {
         let start = Instant::now();
         let mut pacer = Pacer::default();
-        (0..100).for_each(|_| drop(pacer.admit("ejected", start)));
+        while pacer.admit("ejected", start) {}
         let later = start + PACE * 3600;
         assert_eq!((0..100).filter(|_| pacer.admit("ejected", later)).count(), 10);
     }

@@ -10,7 +10,7 @@ use std::{
 use tidegate_plan::{AccessLog, LogSink};
 
 use super::{
-    Format, Lines,
+    Lines,
     queue::{Queue, Work},
     sink::{Sink, Unwritten, count_lines},
     tell,
@@ -38,7 +38,6 @@ pub struct LogError {
 #[derive(Debug)]
 struct Handle {
     plan: AccessLog,
-    format: Format,
     queue: Arc<Queue>,
 }
 
@@ -46,13 +45,12 @@ impl Log {
     /// Opens the sink and starts the thread that writes to it.
     pub fn open(plan: &AccessLog) -> Result<Self, LogError> {
         let failed = |why: String| LogError { path: sink_name(&plan.sink), why };
-        let format = Format::compile(&plan.format).map_err(failed)?;
         let sink = Sink::open(&plan.sink).map_err(|error| failed(error.to_string()))?;
         let queue = Arc::new(Queue::new(plan.buffer_bytes as usize));
         let writer = Writer { queue: queue.clone(), sink, outage: None };
         let started = thread::Builder::new().name("tidegate-log".into()).spawn(move || writer.run());
         started.map_err(|error| failed(format!("its thread can't be started: {error}")))?;
-        Ok(Self(Arc::new(Handle { plan: plan.clone(), format, queue })))
+        Ok(Self(Arc::new(Handle { plan: plan.clone(), queue })))
     }
 
     /// Lines for one worker.
@@ -60,14 +58,9 @@ impl Log {
         Lines::new(self.clone())
     }
 
-    /// What it was opened from; a new plan with the same goes on with this log.
+    /// What it was opened from; a new plan with the same sink and bounds goes on with this log.
     pub fn plan(&self) -> &AccessLog {
         &self.0.plan
-    }
-
-    /// What its lines look like.
-    pub fn format(&self) -> &Format {
-        &self.0.format
     }
 
     /// Lets go of a file that was renamed and opens a new one at its path; done by the thread, soon.
