@@ -1,0 +1,1 @@
+"""What Tidegate costs, measured beside its peers."""

@@ -1,0 +1,9 @@
+"""`python -m bench.load`."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.load.cli import main
+
+sys.exit(main())

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what the load runs need from Debian, where it is missing. The harness itself needs the standard library only.
+set -eu
+
+missing=
+for tool in nginx haproxy wrk strace valgrind; do
+  [ -x "/usr/bin/$tool" ] || [ -x "/usr/sbin/$tool" ] || missing="$missing $tool"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+$as_root apt-get update -q
+# shellcheck disable=SC2086  # one word a package
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
