@@ -15,10 +15,9 @@ from tidegate.resolve import HookError, Resolver
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules and paths of one test are not another's."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = dict(sys.modules)
     yield
-    for name in set(sys.modules) - set(before):
-        del sys.modules[name]
+    for name in ("pol", "helper"):
+        sys.modules.pop(name, None)
 
 
 def test_sync_async_methods_and_callable_objects_are_found(tmp_path: Path) -> None:
