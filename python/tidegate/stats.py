@@ -93,15 +93,17 @@ class Reloads:
 
 
 class EngineStats(TypedDict, total=False):
-    """What the engine's `stats()` holds. Counters are totals since the start, latencies milliseconds."""
+    """What of the engine's `stats()` is read here; `rust/engine/src/metrics/stats.rs` writes it.
 
-    connections: int
+    Counters are totals since the start, over all workers.
+    """
+
     requests: int
-    in_flight: int
-    statuses: dict[str, int]
-    latency_ms: dict[str, float]
-    workers: list[dict[str, Any]]
-    listeners: list[dict[str, Any]]
+    connections: int
+    panics: int
+    log_lines_dropped: int
+    duration_us: dict[str, int]
+    routes_used: int
     routes: list[dict[str, Any]]
     upstreams: list[dict[str, Any]]
     limits: list[dict[str, Any]]

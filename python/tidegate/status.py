@@ -2,13 +2,23 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
+
+ROUTES_SHOWN: Final = 10
 
 
 def table(status: dict[str, Any]) -> str:
     """The whole status of one process."""
     engine = status.get("engine", {})
-    blocks = [_head(status, engine), _listeners(status, engine), _upstreams(engine), _hooks(status), _refusals(engine)]
+    blocks = [
+        _head(status, engine),
+        _listeners(status),
+        _upstreams(engine),
+        _routes(engine),
+        _hooks(status),
+        _limits(engine),
+        _refusals(engine),
+    ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -59,13 +69,16 @@ def _head(status: dict[str, Any], engine: dict[str, Any]) -> str:
         f"{status['routes']:,} route{'' if status['routes'] == 1 else 's'}",
         f"last reload    {_reload(reloads)}",
         f"requests       {status.get('requests_per_s', 0):,.1f}/s now, {engine.get('requests', 0):,} in all, "
-        f"{engine.get('in_flight', 0):,} in flight, {engine.get('connections', 0):,} connections",
+        f"{engine.get('connections', 0):,} connections",
     ]
-    if latency := engine.get("latency_ms"):
-        known = (f"{name} {_cell(value)} ms" for name, value in latency.items() if value is not None)
-        lines.append(f"latency        {', '.join(known)}")
+    if engine.get("requests") and (times := engine.get("duration_us")):
+        known = (f"{name} {_cell(value / 1000)} ms" for name, value in times.items())
+        lines.append(f"durations      {', '.join(known)}")
     held = f", {size(memory)} of memory" if memory else ""
     lines.append(f"process        {workers} worker{'' if workers == 1 else 's'}{held}")
+    for name, text in (("panics", "exchanges panicked"), ("log_lines_dropped", "lines of the access log were dropped")):
+        if engine.get(name):
+            lines.append(f"WARNING        {engine[name]:,} {text}")
     return "\n".join(lines)
 
 
@@ -77,38 +90,46 @@ def _reload(reloads: dict[str, Any]) -> str:
     return f"{when}, taken ({reloads['applied']} taken, {reloads['failed']} refused since the start)"
 
 
-def _listeners(status: dict[str, Any], engine: dict[str, Any]) -> str:
-    counted = {listener["name"]: listener for listener in engine.get("listeners", ())}
+def _listeners(status: dict[str, Any]) -> str:
     return columns(
-        (
-            (
-                listener["address"],
-                "admin" if listener["admin"] else "traffic",
-                counted.get(listener["name"], {}).get("connections"),
-                counted.get(listener["name"], {}).get("requests"),
-            )
-            for listener in status["listeners"]
-        ),
-        ("LISTENER", "FOR", "CONNECTIONS", "REQUESTS"),
+        ((listener["address"], "admin" if listener["admin"] else "traffic") for listener in status["listeners"]),
+        ("LISTENER", "FOR"),
     )
 
 
 def _upstreams(engine: dict[str, Any]) -> str:
+    rows = (row for row in engine.get("upstreams", ()) if "endpoint" in row)
     return columns(
+        ((row["upstream"], row["endpoint"], _state(row), row["in_flight"], row["ok"], row["failed"]) for row in rows),
+        ("UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "OK", "FAILED"),
+    )
+
+
+def _state(endpoint: dict[str, Any]) -> str:
+    """Every worker judges for itself, by what its own requests saw."""
+    choosing, knowing = endpoint["workers_choosing"], endpoint["workers_knowing"]
+    if choosing == knowing:
+        return "up" if knowing else "not asked yet"
+    return f"out for {knowing - choosing} of {knowing} workers" if choosing else "out"
+
+
+def _routes(engine: dict[str, Any]) -> str:
+    routes = engine.get("routes", [])[:ROUTES_SHOWN]
+    more = engine.get("routes_used", 0) - len(routes)
+    shown = columns(
         (
-            (
-                upstream["name"] if at == 0 else "",
-                endpoint.get("address"),
-                endpoint.get("state"),
-                endpoint.get("in_flight"),
-                endpoint.get("requests"),
-                endpoint.get("failures"),
-                endpoint.get("latency_ms"),
-            )
-            for upstream in engine.get("upstreams", ())
-            for at, endpoint in enumerate(upstream.get("endpoints", ()))
+            (row["route"], row["requests"], row.get("4xx", 0), row.get("5xx", 0), row["mean_us"] / 1000)
+            for row in routes
         ),
-        ("UPSTREAM", "ENDPOINT", "STATE", "IN FLIGHT", "REQUESTS", "FAILURES", "LATENCY MS"),
+        ("ROUTE", "REQUESTS", "4XX", "5XX", "MEAN MS"),
+    )
+    return f"{shown}\nand {more:,} more" if more > 0 else shown
+
+
+def _limits(engine: dict[str, Any]) -> str:
+    return columns(
+        ((row["limit"], row["allowed"], row["delayed"], row["refused"]) for row in engine.get("limits", ())),
+        ("LIMIT", "ALLOWED", "DELAYED", "REFUSED"),
     )
 
 

@@ -10,21 +10,35 @@ import pytest
 from tidegate.stats import BOUNDS_MS, HookFigures, Reloads, assemble
 from tidegate.status import columns, duration, size, table
 
+
+def endpoint(address: str, choosing: int, knowing: int) -> dict[str, Any]:
+    return {
+        "upstream": "api",
+        "endpoint": address,
+        "ok": 5,
+        "failed": 0,
+        "in_flight": 1,
+        "workers_choosing": choosing,
+        "workers_knowing": knowing,
+    }
+
+
 ENGINE: dict[str, Any] = {
     "requests": 12345,
     "connections": 3,
-    "in_flight": 2,
-    "latency_ms": {"p50": 0.4, "p99": 12.5},
-    "listeners": [{"name": ":8080", "connections": 3, "requests": 12345}],
+    "panics": 0,
+    "log_lines_dropped": 0,
+    "duration_us": {"p50": 400, "p99": 12500},
+    "routes_used": 12,
+    "routes": [{"route": f"r{at}", "requests": 1000 - at, "2xx": 900, "5xx": 3, "mean_us": 1250} for at in range(12)],
     "upstreams": [
-        {
-            "name": "api",
-            "endpoints": [
-                {"address": "10.0.0.1:80", "state": "up", "in_flight": 2, "requests": 12000, "failures": 0},
-                {"address": "10.0.0.2:80", "state": "ejected", "in_flight": 0, "requests": 345, "failures": 9},
-            ],
-        }
+        {"upstream": "api", "pool_hits": 12000, "pool_misses": 3, "idle": 2},
+        endpoint("10.0.0.1:80", 2, 2),
+        endpoint("10.0.0.2:80", 1, 2),
+        endpoint("10.0.0.3:80", 0, 2),
+        endpoint("10.0.0.4:80", 0, 0),
     ],
+    "limits": [{"limit": "per-client", "allowed": 10, "delayed": 0, "refused": 7}],
     "refusals": {"rate_limited": 7, "no_route": 0},
 }
 
@@ -53,17 +67,30 @@ def test_all_that_matters_is_shown() -> None:
     for text in (
         "process 7, up 1h 1m",
         "/etc/tidegate.yaml, generation 1, 3 routes",
-        "99.5/s now, 12,345 in all, 2 in flight, 3 connections",
+        "99.5/s now, 12,345 in all, 3 connections",
         "p50 0.4 ms, p99 12.5 ms",
+        "per-client",
+        "and 2 more",
         "2 workers",
         "[::]:8080",
-        "ejected",
         "policies:check",
         "rate_limited",
     ):
         assert text in shown
     assert "no_route" not in shown
     assert "draining" not in shown
+    assert "WARNING" not in shown
+
+
+def test_an_endpoint_is_as_well_as_the_workers_find_it() -> None:
+    rows = [line for line in table(whole()).splitlines() if line.startswith("api ")]
+    assert len(rows) == 4
+    states = ("up", "out for 1 of 2 workers", "out", "not asked yet")
+    assert all(f"  {state}  " in row for state, row in zip(states, rows, strict=True))
+
+
+def test_what_should_not_happen_stands_out() -> None:
+    assert "WARNING        2 exchanges panicked" in table(whole(engine={**ENGINE, "panics": 2}))
 
 
 def test_an_engine_that_counts_less_is_shown_all_the_same() -> None:
