@@ -23,7 +23,8 @@ impl Format {
             LogFormat::Combined => Kind::Combined,
             LogFormat::Json => Kind::Json,
             LogFormat::Template { template } => {
-                let breaks = |part: &Part| matches!(part, Part::Text { value } if value.contains(['\n', '\r', '\0']));
+                let breaks =
+                    |part: &Part| matches!(part, Part::Text { value } if value.contains(['\n', '\r', '\0']));
                 if template.iter().any(breaks) {
                     return Err("a template for log lines can't have CR, LF or NUL in its text".into());
                 }

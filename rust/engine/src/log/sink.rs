@@ -39,7 +39,9 @@ impl Sink {
                 let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
                 Self::Stdout { file, torn: false }
             }
-            LogSink::Syslog { address, facility, tag } => Self::Syslog(Syslog::open(address, *facility, tag)?),
+            LogSink::Syslog { address, facility, tag } => {
+                Self::Syslog(Syslog::open(address, *facility, tag)?)
+            }
         })
     }
 
@@ -151,7 +153,10 @@ mod tests {
     fn a_failure_between_lines_tears_nothing() {
         let mut disk = Disk { room: 6, written: Vec::new() };
         let mut torn = false;
-        assert!(write_lines(&mut disk, &mut torn, b"first\nsecond\n").is_err_and(|unwritten| unwritten.lines == 1));
+        assert!(
+            write_lines(&mut disk, &mut torn, b"first\nsecond\n")
+                .is_err_and(|unwritten| unwritten.lines == 1)
+        );
         disk.room = 100;
         write_lines(&mut disk, &mut torn, b"third\n").unwrap();
         assert_eq!(disk.written, b"first\nthird\n");

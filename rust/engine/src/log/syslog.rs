@@ -60,7 +60,9 @@ impl Syslog {
             }
             Address::Unix { path } => (Server::Unix(path.into()), format!("syslog socket {path}")),
             Address::Name { host, .. } => {
-                return Err(invalid(format!("a syslog server needs an IP address or a socket, not the name {host}")));
+                return Err(invalid(format!(
+                    "a syslog server needs an IP address or a socket, not the name {host}"
+                )));
             }
         };
         if facility > 23 {
@@ -160,7 +162,8 @@ impl Socket {
 
 /// ` HOSTNAME APP-NAME PROCID - - ` (RFC 5424 §6.2); what a field can't have is left out of it.
 fn identity(tag: &str) -> Vec<u8> {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    let host =
+        fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
     let host = header_field(&host.unwrap_or_default(), 255);
     format!(" {host} {} {} - - ", header_field(tag, 48), std::process::id()).into_bytes()
 }

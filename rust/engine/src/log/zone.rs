@@ -160,7 +160,8 @@ impl Rule {
         // Each edge is given in the local time that ends at it.
         let start = summer.start.second(year) - i64::from(self.standard);
         let end = summer.end.second(year) - i64::from(summer.offset);
-        let is_summer = if start < end { (start..end).contains(&second) } else { !(end..start).contains(&second) };
+        let is_summer =
+            if start < end { (start..end).contains(&second) } else { !(end..start).contains(&second) };
         if is_summer { summer.offset } else { self.standard }
     }
 }

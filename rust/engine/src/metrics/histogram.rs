@@ -68,7 +68,10 @@ impl Fine {
 }
 
 /// The durations below which these shares of all stay, in nanoseconds; 0 where there are none.
-pub(super) fn quantiles<'a, const N: usize>(all: impl Iterator<Item = &'a Fine>, shares: [f64; N]) -> [u64; N] {
+pub(super) fn quantiles<'a, const N: usize>(
+    all: impl Iterator<Item = &'a Fine>,
+    shares: [f64; N],
+) -> [u64; N] {
     let mut sums = vec![0; FINE];
     for fine in all {
         for (sum, bucket) in sums.iter_mut().zip(&fine.0) {

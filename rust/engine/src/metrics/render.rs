@@ -55,7 +55,10 @@ pub(super) fn by_slot<T: Default, const N: usize>(
     rows
 }
 
-pub(super) fn by_reason(metrics: &Metrics, table: impl Fn(&WorkerMetrics) -> &Reasons) -> BTreeMap<&'static str, u64> {
+pub(super) fn by_reason(
+    metrics: &Metrics,
+    table: impl Fn(&WorkerMetrics) -> &Reasons,
+) -> BTreeMap<&'static str, u64> {
     let mut sums = BTreeMap::new();
     metrics.workers.iter().for_each(|worker| table(worker).add_to(&mut sums));
     sums
@@ -79,7 +82,11 @@ fn process(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     let single = [
         ("tidegate_start_time_seconds", "When the engine started, since 1970.", gauges.started),
         ("tidegate_workers", "Worker threads.", metrics.workers.len() as u64),
-        ("tidegate_plan_generation", "The number of the plan that runs; each reload adds one.", gauges.generation),
+        (
+            "tidegate_plan_generation",
+            "The number of the plan that runs; each reload adds one.",
+            gauges.generation,
+        ),
         ("tidegate_draining", "Whether connections are being let go.", u64::from(gauges.draining)),
     ];
     for (name, help, value) in single {
@@ -98,7 +105,11 @@ fn requests(metrics: &Metrics, page: &mut Page<'_>) {
     page.counter("tidegate_requests_total", "Requests by route and class of the status code.");
     for (slot, sums) in &rows {
         for (class, sum) in CLASSES.iter().zip(sums).filter(|(_, sum)| **sum > 0) {
-            page.sample("tidegate_requests_total", &[("route", label(&names, *slot, 0)), ("class", class)], *sum);
+            page.sample(
+                "tidegate_requests_total",
+                &[("route", label(&names, *slot, 0)), ("class", class)],
+                *sum,
+            );
         }
     }
     let bytes = [
@@ -166,7 +177,11 @@ fn upstreams(metrics: &Metrics, page: &mut Page<'_>) {
     for (slot, sums) in &attempts {
         let [upstream, endpoint] = place(*slot);
         for (outcome, sum) in ["ok", "failed"].into_iter().zip(sums) {
-            page.sample("tidegate_upstream_attempts_total", &[upstream, endpoint, ("outcome", outcome)], *sum);
+            page.sample(
+                "tidegate_upstream_attempts_total",
+                &[upstream, endpoint, ("outcome", outcome)],
+                *sum,
+            );
         }
     }
     let name = "tidegate_upstream_latency_seconds";

@@ -132,7 +132,8 @@ fn limits(metrics: &Metrics, json: &mut Json) {
     let numbers: fn(&Limit) -> [&Counter; 3] = |cell| [&cell.allowed, &cell.delayed, &cell.refused];
     json.key("limits");
     json.open(b'[');
-    for (slot, [allowed, delayed, refused]) in by_slot(metrics, names.len(), |worker| &worker.limits, numbers) {
+    for (slot, [allowed, delayed, refused]) in by_slot(metrics, names.len(), |worker| &worker.limits, numbers)
+    {
         json.item();
         json.open(b'{');
         json.name("limit", label(&names, slot, 0));
@@ -149,7 +150,9 @@ fn hooks(metrics: &Metrics, json: &mut Json) {
     let numbers: fn(&Hook) -> [&Counter; 3] = |cell| [&cell.answered, &cell.failed, &cell.nanoseconds];
     json.key("hooks");
     json.open(b'[');
-    for (slot, [answered, failed, nanoseconds]) in by_slot(metrics, names.len(), |worker| &worker.hooks, numbers) {
+    for (slot, [answered, failed, nanoseconds]) in
+        by_slot(metrics, names.len(), |worker| &worker.hooks, numbers)
+    {
         json.item();
         json.open(b'{');
         json.name("hook", label(&names, slot, 0));
