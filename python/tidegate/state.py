@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -138,6 +137,8 @@ def _socket_path(folder: str, name: str) -> str:
     path = os.path.join(folder, name)
     if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
         return path
+    import tempfile
+
     short = hashlib.blake2b(os.fsencode(folder), digest_size=6).hexdigest()
     home = os.path.join(tempfile.gettempdir(), f"tidegate-{os.getuid()}-{short}")
     try:
