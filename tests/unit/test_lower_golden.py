@@ -62,7 +62,9 @@ def test_the_golden_plans_use_every_key_kind_and_choice_there_is() -> None:
         if name not in seen:
             missing.append(name)
         for field in kind.fields:
-            missing += [f"{name}.{field.name}={wanted}" for wanted in wanted_of(field.type) - seen[f"{name}.{field.name}"]]
+            missing += [
+                f"{name}.{field.name}={wanted}" for wanted in wanted_of(field.type) - seen[f"{name}.{field.name}"]
+            ]
     assert not missing
 
 

@@ -278,7 +278,7 @@ def _literal(values: tuple[Any, ...]) -> Reader:
             return INVALID
         if text in texts:
             return texts[text]
-        meant = closest(text, list(texts))
+        meant = None if text.isdecimal() else closest(text, list(texts))
         right = f"did you mean `{meant}`?" if meant else f"write {_listed(list(texts), 'or')}"
         return context.wrong(node, f"`{text}` is not one of the values here", right)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 64
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Reader: Any = yaml.reader.Reader
 _STANDARD = "tag:yaml.org,2002:"
 _TAGS = frozenset(_STANDARD + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))
 
@@ -45,12 +46,11 @@ def parse(text: str, source: Source, problems: Problems) -> Mapping | None:
         place = Place(source.name, mark.line + 1, mark.column + 1) if mark else Place(source.name)
         problems.error_at(place, _told(error), _right(source, place))
         return None
-    except yaml.reader.ReaderError as error:
-        problems.error_at(
-            Place(source.name),
-            f"a character that YAML does not allow, at offset {error.position}",
-            "save the file as UTF-8 text",
-        )
+    except yaml.reader.ReaderError:
+        found = _Reader.NON_PRINTABLE.search(text)
+        before = text[: found.start()] if found else ""
+        place = Place(source.name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        problems.error_at(place, "a character that YAML does not allow", 'write it as "\\x07" in double quotes')
         return None
     except ConfigError as error:
         problems.errors.append(error)

@@ -38,6 +38,8 @@ def bind(text: str, path: Path, work: Work) -> plan.Address:
             right = f"write `:{text}` for all addresses, or `127.0.0.1:{text}`"
         elif text and ":" not in text:
             right = f"write `{text}:8080`"
+        elif text.count(":") > 2 and "[" not in text:
+            right = "write `[{}]:{}`".format(*text.rsplit(":", 1))
         work.error(path, f"`{text}` is not an address to listen on", right)
         return NOWHERE
     host, port = found[1] or found[2], int(found[3])
@@ -73,7 +75,8 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         work.error(path, f"`{scheme}://` is not spoken to upstreams", f"write `http://{where}` or `unix:/path`")
         return NOWHERE
     if where.startswith("unix:") or where == "unix":
-        work.error(path, f"`{text}` names no socket", "write `unix:/path`")
+        socket = where.removeprefix("unix").removeprefix(":") + rest
+        work.error(path, "a socket has no `http://` before it", f"write `unix:{socket if socket != '/' else '/path'}`")
         return NOWHERE
     if "@" in where:
         bare = where.rsplit("@", 1)[1]

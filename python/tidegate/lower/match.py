@@ -53,7 +53,8 @@ def _path(match: Match, path: Path, work: Work) -> plan.PathMatch:
 def _literal(text: str, path: Path, work: Work) -> str:
     if not text.startswith("/"):
         if "*" in text or text.startswith("^"):
-            work.error(path, f"`{text}` does not begin with `/`", f"write `regex: {text}` for a pattern")
+            right = f"write `regex: {text if text.startswith('^') else _pattern(text)}` for a pattern"
+            work.error(path, f"`{text}` does not begin with `/`", right)
         else:
             work.error(path, f"`{text}` does not begin with `/`", f"write `/{text}`")
     elif text.endswith("*"):
@@ -73,6 +74,12 @@ def _literal(text: str, path: Path, work: Work) -> str:
     return text
 
 
+def _pattern(glob: str) -> str:
+    """What a shell's pattern is as a regular expression."""
+    words = [re.escape(word).replace("\\.", "[.]").replace("\\-", "-") for word in glob.split("*")]
+    return "'" + ("^" if words[0] else "") + ".*".join(words).removeprefix(".*") + ("$" if words[-1] else "") + "'"
+
+
 def _host(text: str, path: Path, work: Work) -> str:
     host = text.lower().removesuffix(".")
     if host == "*":
@@ -88,11 +95,8 @@ def _host(text: str, path: Path, work: Work) -> str:
             f"write `{host.rsplit(':', 1)[0]}`, and `listeners` for the port",
         )
     elif "*" in bare:
-        work.error(
-            path,
-            f"`{text}`: a `*` takes whole labels at the beginning",
-            f"write `*.{bare.rsplit('*', 1)[1].lstrip('.') or 'example.com'}`",
-        )
+        right = "write `*.example.com`, or every host"
+        work.error(path, f"`{text}`: a `*` takes whole labels at the beginning", right)
     elif not _V6.fullmatch(bare) and (len(bare) > 253 or not all(_LABEL.fullmatch(label) for label in bare.split("."))):
         right = (
             f"write `{_ascii(bare)}`"
@@ -112,7 +116,8 @@ def _ascii(host: str) -> str:
 
 def _method(text: str, path: Path, work: Work) -> str:
     if not is_token(text):
-        work.error(path, f"`{text}` is not a method", "write `GET`")
+        right = f"write `[{text}]`" if re.fullmatch(r"\w+(, *\w+)+", text) else "write `GET`"
+        work.error(path, f"`{text}` is not a method", right)
     elif text.upper() in _KNOWN_METHODS and text not in _KNOWN_METHODS:
         work.error(path, f"`{text}`: methods are told apart by case (RFC 9110 §9.1)", f"write `{text.upper()}`")
     elif text in ("CONNECT", "TRACE"):

@@ -154,7 +154,7 @@ def _rewrite(written: Rewrite, route: Route, path: Path, work: Work, captures: C
     elif written.regex is not None and written.with_ is not None:
         text = replacement(written.with_, written.regex, (*path, "with"), work)
         made = plan.RewriteRegex(pattern=written.regex, with_=text)
-    if made is None and written.host is None and written.query is None:
+    if not given and written.with_ is None and written.host is None and written.query is None:
         work.error(path, "this rewrites nothing", "add `path`, `prefix`, `regex` and `with`, `host` or `query`")
     host = None if written.host is None else template(written.host, (*path, "host"), work, captures)
     if host == [] and not written.host:

@@ -109,9 +109,11 @@ def parse(text: str, captures: Captures = NO_CAPTURES, *, lines: bool = False) -
 
 
 def show(parts: plan.Template) -> str:
-    """A template as it is written; `parse` reads it back."""
-    out = []
+    """A template as it is written; `parse` reads back what renders the same."""
+    out: list[str] = []
     for part in parts:
+        if out and out[-1].endswith("$") and not isinstance(part, plan.Text):
+            out[-1] = out[-1][:-1] + "${dollar}"
         match part:
             case plan.Text(value=value):
                 out.append(value.replace("${", "$${"))
@@ -142,7 +144,7 @@ def _variable(inner: str, captures: Captures) -> plan.TemplatePart:
     group = name if colon else inner
     if group.isdecimal() and group.isascii():
         if int(group) > captures.groups:
-            had = f"the route captures {captures.groups}" if captures.groups else "the route captures nothing"
+            had = f"the route captures {captures.groups}" if captures.groups else "nothing is captured here"
             raise Wrong(f"`{whole}`: {had}", "capture by `match: {regex: …}` with ( )", whole)
         return plan.Capture(name=str(int(group)))
     if group in captures.names:

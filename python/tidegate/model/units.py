@@ -60,8 +60,8 @@ _BYTES = {
 }
 _DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,3})?(?:ms|s|min|m|h|d))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d)", re.ASCII)
-_SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,3}))? ?([A-Za-z]*)", re.ASCII)
-_RATE = re.compile(r"(\d{1,12}) ?/ ?(\d{0,9})([a-z]+)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,19})(?:\.(\d{1,3}))? ?([A-Za-z]*)", re.ASCII)
+_RATE = re.compile(r"(\d{1,12}) ?/ ?(?:(\d{0,9})([a-z]+)|((?:\d+[a-z]+){2,}))", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,4}) ?%?", re.ASCII)
 
 
@@ -114,12 +114,13 @@ def size(text: str) -> int:
 def rate(text: str) -> Rate:
     """What `100/s`, `600/min`, `5/h` or `1/10s` says; raises `Unreadable`."""
     found = _RATE.fullmatch(text)
-    if not found or found[3] not in _PER:
+    if not found or (found[4] is None and found[3] not in _PER):
         right = "write it as `100/s`, `600/min` or `5/h`"
         if text.isdecimal():
             right = f"write `{text}/s` or `{text}/min`"
         raise Unreadable(f"`{text}` is not a rate", right)
-    tokens, per_ms = int(found[1]), int(found[2] or 1) * _PER[found[3]]
+    tokens = int(found[1])
+    per_ms = duration(found[4]) if found[4] is not None else int(found[2] or 1) * _PER[found[3]]
     if tokens == 0 or per_ms == 0:
         raise Unreadable(
             f"`{text}` lets nothing through", "to refuse everything, use `access: {deny: [0.0.0.0/0, ::/0]}`"
