@@ -76,8 +76,12 @@ pub async fn fail(
     let mut body = std::mem::take(&mut exchange.problem);
     problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
     let fields = std::mem::take(&mut exchange.fields);
-    let answer =
-        Answer { status: cause.status(), content_type: b"application/problem+json", fields: &fields, body: &body };
+    let answer = Answer {
+        status: cause.status(),
+        content_type: b"application/problem+json",
+        fields: &fields,
+        body: &body,
+    };
     write(worker, plan, exchange, route, answer, next);
     exchange.problem = body;
     exchange.fields = fields;

@@ -36,9 +36,9 @@ enum Decoder {
 #[derive(Debug)]
 pub enum BodyFault {
     /// The sender's connection failed.
-    Receive(io::Error),
+    Receive,
     /// The receiver's connection failed.
-    Send(io::Error),
+    Send,
     /// The sender's connection ended before the body did.
     Cut,
     /// The sender's chunks are no chunks.
@@ -162,7 +162,7 @@ impl Body {
         if content.len() <= COPIED {
             self.frame(content, out);
             return match poll_flush(cx, receiver, out) {
-                Poll::Ready(Err(error)) => Err(BodyFault::Send(error)),
+                Poll::Ready(Err(_)) => Err(BodyFault::Send),
                 _ => Ok(()),
             };
         }
@@ -172,8 +172,12 @@ impl Body {
             line_length = chunk_size_line(content.len(), &mut line);
             tail = b"\r\n";
         }
-        let parts =
-            [IoSlice::new(out), IoSlice::new(&line[..line_length]), IoSlice::new(content), IoSlice::new(tail)];
+        let parts = [
+            IoSlice::new(out),
+            IoSlice::new(&line[..line_length]),
+            IoSlice::new(content),
+            IoSlice::new(tail),
+        ];
         let parts = match (out.is_empty(), self.chunked_out) {
             (true, false) => &parts[2..3],
             (false, false) => &parts[..3],
@@ -182,7 +186,7 @@ impl Body {
         };
         let mut sent = match receiver.poll_write(cx, parts) {
             Poll::Ready(Ok(sent)) => sent,
-            Poll::Ready(Err(error)) => return Err(BodyFault::Send(error)),
+            Poll::Ready(Err(_)) => return Err(BodyFault::Send),
             Poll::Pending => 0,
         };
         let before = out.len().min(sent);
@@ -261,12 +265,12 @@ pub fn poll_relay(
             if out.len() < before {
                 on_progress(&[]);
             }
-            ready!(flushed).map_err(BodyFault::Send)?;
+            ready!(flushed).map_err(|_| BodyFault::Send)?;
         }
         if body.is_ended() {
             return Poll::Ready(Ok(()));
         }
-        let read = ready!(sender.poll_read(cx, scratch)).map_err(BodyFault::Receive)?;
+        let read = ready!(sender.poll_read(cx, scratch)).map_err(|_| BodyFault::Receive)?;
         if read == 0 {
             on_progress(&[]);
             body.end_of_input()?;

@@ -1,5 +1,6 @@
 //! What is written to either side: heads with the framing that Tidegate derived itself, and nothing of the sender's.
 
+use tidegate_auth::without_query_parameter;
 use tidegate_http1::{BodyLength, RequestFacts, copy_request_fields, copy_response_fields};
 use tidegate_message::{Field, Known, Method, Version};
 use tidegate_plan::ForwardedStyle;
@@ -8,6 +9,7 @@ use crate::{
     answer::{decimal, push_field, write_connection, write_status},
     connection::Next,
     exchange::Exchange,
+    failure::{Cause, Failure},
     prepare::PreparedRoute,
     upstream::Endpoint,
     variables::Variables,
@@ -23,21 +25,23 @@ pub fn request(
     facts: &RequestFacts,
     endpoint: &Endpoint,
     out: &mut Vec<u8>,
-) {
+) -> Result<(), Failure> {
     let head = &exchange.head;
     let server = &plan.shared.plan.server;
     let variables = Variables { worker, plan, exchange };
     out.extend_from_slice(head.slice(head.method_name));
     out.push(b' ');
     match &route.rewrite {
-        Some(rewrite) => rewrite.target(&variables, exchange, out),
-        None => origin_form(exchange, out),
+        Some(rewrite) if rewrite.rewrites_target() => rewrite
+            .rewrite_target(head, exchange.path(), exchange.prefix_len, &variables, out)
+            .map_err(|refusal| Failure::client(Cause::BadPath(refusal.as_str())))?,
+        _ => origin_form(route, exchange, out),
     }
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    match route.rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref()) {
-        Some(host) => host.render_value(&variables, out),
-        None if head.authority.is_empty() => out.extend_from_slice(endpoint.authority.as_bytes()),
-        None => out.extend_from_slice(head.slice(head.authority)),
+    let rewritten = route.rewrite.as_ref().is_some_and(|rewrite| rewrite.write_host(&variables, out));
+    if !rewritten {
+        let own = head.slice(head.authority);
+        out.extend_from_slice(if own.is_empty() { endpoint.authority.as_bytes() } else { own });
     }
     out.extend_from_slice(b"\r\n");
 
@@ -94,10 +98,11 @@ pub fn request(
         push_field(out, b"Upgrade", head.slice(upgrade));
     }
     out.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 /// The target as it came, but for an absolute form's scheme and authority and for a fragment (RFC 9112 §3.2.1).
-fn origin_form(exchange: &Exchange, out: &mut Vec<u8>) {
+fn origin_form(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
     let head = &exchange.head;
     if head.path.is_empty() {
         out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
@@ -106,7 +111,10 @@ fn origin_form(exchange: &Exchange, out: &mut Vec<u8>) {
     }
     if head.has_query {
         out.push(b'?');
-        out.extend_from_slice(head.slice(head.query));
+        match route.query_key() {
+            Some(name) => drop(without_query_parameter(head.slice(head.query), name.as_bytes(), out)),
+            None => out.extend_from_slice(head.slice(head.query)),
+        }
     }
 }
 

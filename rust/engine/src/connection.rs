@@ -144,7 +144,7 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
     exchange.begin();
     if !exchange.input.is_empty() {
         // A request that was sent behind the one before.
-        match exchange.take_head(limits, worker.now()) {
+        match exchange.take_head(limits, worker.look_at_clock()) {
             Ok(true) => return Head::Complete,
             Ok(false) => {}
             Err(refusal) => return Head::Failed(refusal.into()),
@@ -169,7 +169,7 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
-            Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.now()) {
+            Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.look_at_clock()) {
                 Ok(true) => return Head::Complete,
                 Ok(false) => {}
                 Err(refusal) => return Head::Failed(refusal.into()),
@@ -364,4 +364,3 @@ fn poll_idle(worker: &Worker, connection: &Connection, cx: &mut Context<'_>) -> 
 pub fn peer_ip(connection: &Connection) -> IpAddr {
     connection.peer.ip().to_canonical()
 }
-

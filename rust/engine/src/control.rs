@@ -4,11 +4,11 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::sync_channel,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tidegate_plan::Plan;
@@ -33,7 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Engine {
     shared: Arc<Shared>,
     state: Mutex<State>,
-    draining: AtomicBool,
 }
 
 struct State {
@@ -100,6 +99,10 @@ impl Engine {
             gates: Gates::default(),
             loads: (0..workers).map(|_| Default::default()).collect(),
             admin_connections: AtomicUsize::new(0),
+            generation: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            log: Mutex::new(None),
+            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
             started: Instant::now(),
             metrics,
@@ -112,7 +115,7 @@ impl Engine {
             generation: 0,
             addresses: Vec::new(),
         };
-        Ok(Self { shared: Arc::new(shared), state: Mutex::new(state), draining: AtomicBool::new(false) })
+        Ok(Self { shared: Arc::new(shared), state: Mutex::new(state) })
     }
 
     /// Binds the plan's listeners and begins to serve. Returns where each listener is bound, in order.
@@ -147,7 +150,9 @@ impl Engine {
         let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
         let prepared = Arc::new(Prepared::new(plan, None, 1, &engine.shared.metrics)?);
         let bound = (entrances.iter().enumerate())
-            .map(|(index, entrance)| (index as u32, vec![Bound::Memory(entrance.acceptor())], format!("memory:{index}")))
+            .map(|(index, entrance)| {
+                (index as u32, vec![Bound::Memory(entrance.acceptor())], format!("memory:{index}"))
+            })
             .collect();
         let mut state = engine.lock();
         state.generation = 1;
@@ -161,7 +166,9 @@ impl Engine {
     /// Runs another plan from now on. What can't be run is refused whole, and what ran before runs on.
     pub fn apply(&self, plan: &[u8]) -> Result<Vec<String>, EngineError> {
         let mut state = self.lock();
-        let Some(current) = state.current.clone() else { return Err(EngineError::State("the engine does not run")) };
+        let Some(current) = state.current.clone() else {
+            return Err(EngineError::State("the engine does not run"));
+        };
         let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
         let prepared = Prepared::new(plan, Some(&current), state.generation + 1, &self.shared.metrics)?;
         let prepared = Arc::new(prepared);
@@ -175,7 +182,11 @@ impl Engine {
     }
 
     /// Binds the listeners that are not open yet: all of them or none.
-    fn bind(&self, prepared: &Prepared, open: &[&str]) -> Result<Vec<(u32, Vec<Bound>, String)>, EngineError> {
+    fn bind(
+        &self,
+        prepared: &Prepared,
+        open: &[&str],
+    ) -> Result<Vec<(u32, Vec<Bound>, String)>, EngineError> {
         let mut bound = Vec::new();
         for (index, listener) in prepared.plan.listeners.iter().enumerate() {
             if open.contains(&listener.name.as_str()) {
@@ -221,6 +232,8 @@ impl Engine {
         for _ in 0..state.threads.len() {
             finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
         }
+        self.shared.generation.store(prepared.generation, Ordering::Relaxed);
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
         Ok(addresses)
@@ -228,7 +241,7 @@ impl Engine {
 
     /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.shared.draining.store(true, Ordering::Relaxed);
         for inbox in &self.shared.inboxes {
             let _ = inbox.send(Message::Drain);
         }
@@ -261,6 +274,7 @@ impl Engine {
                 log.clone().flush_and_close();
             }
         }
+        crate::log::flush_told(Duration::from_secs(1));
     }
 
     /// Opens log files anew, after they were moved away.
@@ -284,8 +298,7 @@ impl Engine {
 
     /// What `tidegate status` shows, as JSON.
     pub fn stats(&self) -> Vec<u8> {
-        let state = self.lock();
-        telemetry::stats(&self.shared, state.current.as_deref(), &state.addresses, self.draining.load(Ordering::Relaxed))
+        telemetry::stats(&self.shared)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -71,6 +71,7 @@ async fn journey(
         Ok(admitted) => {
             if let Some(wait) = admitted.wait {
                 tokio::time::sleep(wait).await;
+                worker.look_at_clock();
             }
             admitted.permits
         }

@@ -7,7 +7,10 @@ use tidegate_message::RequestHead;
 use tidegate_plan::Plan;
 use tidegate_route::{Asked, Captures, Router, normalise_host, normalise_path};
 
-use crate::{metrics::Metrics, prepare::{PlanRejected, Prepared}};
+use crate::{
+    metrics::Metrics,
+    prepare::{PlanRejected, Prepared},
+};
 
 /// The decision for one request, as JSON:
 /// `{"listener": 0, "host": "…", "path": "…", "route": 3 or null, "matched_prefix": 3, "refused": null or "reason"}`.
@@ -22,7 +25,10 @@ pub fn explain(
     plan.access_log = None; // nothing is opened for an explanation
     let prepared = Prepared::new(plan, None, 0, &Metrics::new(1))?;
     let Some(router) = prepared.routers.get(listener as usize) else {
-        return Err(PlanRejected { path: "listeners".into(), why: format!("there is no listener {listener}") });
+        return Err(PlanRejected {
+            path: "listeners".into(),
+            why: format!("there is no listener {listener}"),
+        });
     };
     let decision = decide(&prepared, router, method, url, headers);
     let mut text = format!("{{\"listener\":{listener}");
@@ -90,7 +96,8 @@ fn decide(
     let (mut host_room, mut path_room) = (Vec::new(), Vec::new());
     let host = normalise_host(head.slice(head.authority), &mut host_room);
     let merge = prepared.plan.server.merge_slashes;
-    let path = normalise_path(head.slice(head.path), merge, &mut path_room).map_err(|refusal| refusal.as_str())?;
+    let path =
+        normalise_path(head.slice(head.path), merge, &mut path_room).map_err(|refusal| refusal.as_str())?;
     let asked = Asked {
         head: &head,
         host,

@@ -37,8 +37,10 @@ pub enum Cause {
     Unauthorized,
     /// A token bucket is empty.
     RateLimited,
-    /// Too many in flight.
+    /// Too many of one key in flight.
     TooManyInFlight,
+    /// Too many keys have requests in flight.
+    TooManyKeys,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The body's chunks are no chunks.
@@ -87,10 +89,6 @@ pub enum Cause {
     UpstreamCut,
     /// The response's body stalled.
     UpstreamStalled,
-    /// More connections than the gateway takes.
-    TooManyConnections,
-    /// A panic in the exchange.
-    Panicked,
 }
 
 impl Cause {
@@ -104,6 +102,7 @@ impl Cause {
             Self::Unauthorized => "unauthorized",
             Self::RateLimited => "rate_limited",
             Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooManyKeys => "too_many_keys",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::HeadTimeout => "head_timeout",
@@ -127,8 +126,6 @@ impl Cause {
             Self::UnexpectedUpgrade => "unexpected_upgrade",
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamStalled => "upstream_stalled",
-            Self::TooManyConnections => "too_many_connections",
-            Self::Panicked => "panicked",
         }
     }
 
@@ -140,18 +137,17 @@ impl Cause {
             Self::NoRoute => 404,
             Self::AddressDenied | Self::HookRefused => 403,
             Self::Unauthorized => 401,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
-            Self::Panicked | Self::HookUpstream => 500,
-            Self::TooManyInFlight
+            Self::HookUpstream => 500,
+            Self::TooManyKeys
             | Self::HookFailed
             | Self::HookTimeout
             | Self::HooksFull
             | Self::NoEndpoint
             | Self::UpstreamFull
-            | Self::QueueTimeout
-            | Self::TooManyConnections => 503,
+            | Self::QueueTimeout => 503,
             Self::ConnectFailed
             | Self::UpstreamReset
             | Self::BadResponse(_)
@@ -172,7 +168,7 @@ impl Cause {
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
             Self::RateLimited => "Too many requests; try again after the time given in Retry-After.",
-            Self::TooManyInFlight => "Too many requests are in flight already.",
+            Self::TooManyInFlight | Self::TooManyKeys => "Too many requests are in flight already.",
             Self::BodyTooLarge => "The request's body is larger than is taken here.",
             Self::BodyTimeout => "The request's body did not come in time.",
             Self::HeadTimeout => "The request's head did not come in time.",
@@ -188,10 +184,10 @@ impl Cause {
             Self::UpstreamFull | Self::QueueTimeout => "The upstream takes no more requests at present.",
             Self::UpstreamReset => "The upstream closed the connection without an answer.",
             Self::UpstreamTimeout | Self::TotalTimeout => "The upstream did not answer in time.",
-            Self::BadResponse(_) | Self::EndlessInformational | Self::UnexpectedUpgrade => "The upstream's answer is not valid HTTP.",
+            Self::BadResponse(_) | Self::EndlessInformational | Self::UnexpectedUpgrade => {
+                "The upstream's answer is not valid HTTP."
+            }
             Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
-            Self::TooManyConnections => "The gateway takes no more connections at present.",
-            Self::Panicked => "The gateway failed.",
         }
     }
 }

@@ -42,6 +42,8 @@ struct Fault {
     /// Whether a byte of the request went out.
     sent: bool,
     reused: bool,
+    /// Another attempt follows after this long; already decided, and paid for.
+    again: Option<Duration>,
 }
 
 /// Forwards the request and relays the response.
@@ -78,14 +80,18 @@ pub async fn run(
         };
         // A kept connection that had ended says nothing of its endpoint; the next attempt opens a new one.
         fresh = forward.attempted(exchange, &fault).is_some_and(|attempted| attempted.stale());
-        let failed = fault.cause.is_some() && !fresh;
+        let failed = match fault.cause {
+            Some(tidegate_upstream::Cause::Status(status)) => upstream.counts_as_failure(status),
+            cause => cause.is_some() && !fresh,
+        };
         let outcome = if failed { Outcome::Failed } else { Outcome::Cancelled };
         attempt.finish(worker, outcome, None, fault.failure.cause.as_str());
-        match forward.again(exchange, &fault) {
+        match fault.again.or_else(|| forward.again(exchange, &fault)) {
             Some(delay) => {
                 worker.metrics.retry(fault.failure.cause.as_str());
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
+                    worker.look_at_clock();
                 }
             }
             None => return forward.give_up(connection, exchange, fault.failure).await,
@@ -132,7 +138,7 @@ impl Forward<'_> {
         attempt: &mut Attempt<'_>,
         fresh: bool,
     ) -> Result<Next, Fault> {
-        let fault = |failure, cause, sent, reused| Fault { failure, cause, sent, reused };
+        let fault = |failure, cause, sent, reused| Fault { failure, cause, sent, reused, again: None };
         let timeouts = &self.route.plan.timeouts;
 
         // pool
@@ -152,8 +158,11 @@ impl Forward<'_> {
         // send
         let mut out = std::mem::take(&mut exchange.to_upstream);
         out.clear();
-        compose::request(self.worker, self.plan, self.route, exchange, self.facts, &attempt.endpoint, &mut out);
+        let (route, endpoint) = (self.route, &*attempt.endpoint);
+        let composed =
+            compose::request(self.worker, self.plan, route, exchange, self.facts, endpoint, &mut out);
         exchange.to_upstream = out;
+        composed.map_err(|failure| fault(failure, None, false, reused))?;
         exchange.resume_body().map_err(|failure| fault(failure, None, false, reused))?;
 
         let mut upload = Upload { over: false, broken: false };
@@ -165,8 +174,10 @@ impl Forward<'_> {
         }));
         loop {
             // receive
+            let received = self.await_response(connection, exchange, &mut link, &mut upload).await;
+            self.worker.look_at_clock();
             let lost = |failure, cause| fault(failure, cause, true, reused);
-            let read = match self.await_response(connection, exchange, &mut link, &mut upload).await {
+            let read = match received {
                 Received::Bytes(read) => read,
                 Received::End if exchange.response_input.is_empty() => {
                     let failure = Failure::upstream(Cause::UpstreamReset);
@@ -179,7 +190,10 @@ impl Forward<'_> {
                 }
                 Received::ClientFault(failure) => return Err(lost(failure, None)),
             };
-            match self.take_heads(exchange, read, &mut informational).map_err(|failure| lost(failure, None))? {
+            match self
+                .take_heads(exchange, read, &mut informational)
+                .map_err(|failure| lost(failure, None))?
+            {
                 Heads::Partial => self.flush_informational(connection, exchange).await,
                 Heads::Switching(early) => {
                     let switched = self.switch(connection, exchange, attempt, link, early).await;
@@ -188,8 +202,9 @@ impl Forward<'_> {
                 Heads::Final(rest) => {
                     if let Some(cause) = self.retried_status(exchange.response.status) {
                         // Only where another attempt really follows; else this answer is the client's.
-                        let failed = lost(Failure::upstream(Cause::UpstreamReset), Some(cause));
-                        if self.again(exchange, &failed).is_some() {
+                        let mut failed = lost(Failure::upstream(Cause::UpstreamReset), Some(cause));
+                        failed.again = self.again(exchange, &failed);
+                        if failed.again.is_some() {
                             return Err(failed);
                         }
                     }
@@ -275,7 +290,9 @@ impl Forward<'_> {
             if !upload.over {
                 match self.poll_upload(cx, connection, exchange, link, upload, &mut scratch) {
                     Poll::Ready(Err(failure)) => return Poll::Ready(Received::ClientFault(failure)),
-                    Poll::Ready(Ok(())) => connection.deadline.set(self.bounded(self.route.plan.timeouts.head_ms)),
+                    Poll::Ready(Ok(())) => {
+                        connection.deadline.set(self.bounded(self.route.plan.timeouts.head_ms))
+                    }
                     Poll::Pending => {}
                 }
             }
@@ -314,11 +331,12 @@ impl Forward<'_> {
     ) -> Poll<Result<(), Failure>> {
         let Exchange { body, to_upstream, input, replay, .. } = exchange;
         let Connection { stream, deadline, .. } = connection;
-        let timeout = self.bounded(self.plan.shared.plan.server.body_timeout_ms);
-        let relayed = poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
-            deadline.set(timeout);
-            replay.note(content);
-        });
+        let timeout = self.plan.shared.plan.server.body_timeout_ms;
+        let relayed =
+            poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
+                deadline.set(self.bounded(timeout));
+                replay.note(content);
+            });
         let over = match relayed {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(over) => over,
@@ -327,13 +345,15 @@ impl Forward<'_> {
         match over {
             Ok(()) => Poll::Ready(Ok(())),
             // The upstream takes no more; it may have said why before it stopped.
-            Err(BodyFault::Send(_)) => {
+            Err(BodyFault::Send) => {
                 upload.broken = true;
                 to_upstream.clear();
                 Poll::Ready(Ok(()))
             }
-            Err(BodyFault::Receive(_) | BodyFault::Cut) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
-            Err(BodyFault::Chunk(fault)) => Poll::Ready(Err(Failure::client(Cause::BadChunk(fault.as_str())))),
+            Err(BodyFault::Receive | BodyFault::Cut) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
+            Err(BodyFault::Chunk(fault)) => {
+                Poll::Ready(Err(Failure::client(Cause::BadChunk(fault.as_str()))))
+            }
             Err(BodyFault::TooLarge) => Poll::Ready(Err(Failure::client(Cause::BodyTooLarge))),
         }
     }
@@ -396,7 +416,16 @@ impl Forward<'_> {
         }
         exchange.status = status;
         let mut out = std::mem::take(&mut exchange.to_client);
-        compose::response(self.worker, self.plan, self.route, exchange, facts.body, unknown_length && !old_client, next, &mut out);
+        compose::response(
+            self.worker,
+            self.plan,
+            self.route,
+            exchange,
+            facts.body,
+            unknown_length && !old_client,
+            next,
+            &mut out,
+        );
         exchange.to_client = out;
 
         let mut download = Body::new(facts.body, unknown_length && !old_client);
@@ -429,8 +458,8 @@ impl Forward<'_> {
         download: &mut Body,
         rest: std::ops::Range<usize>,
     ) -> Result<bool, Failure> {
-        let idle_ms = self.bounded(self.route.plan.timeouts.idle_ms);
-        connection.deadline.set(idle_ms);
+        let idle_ms = self.route.plan.timeouts.idle_ms;
+        connection.deadline.set(self.bounded(idle_ms));
         let mut surplus = std::mem::take(&mut exchange.surplus);
         surplus.clear();
         let mut first = Some(rest);
@@ -450,6 +479,8 @@ impl Forward<'_> {
                 if let Err(fault) = sent {
                     return Poll::Ready(Err(self.download_failure(fault)));
                 }
+            } else {
+                self.worker.look_at_clock();
             }
             if !upload.over {
                 if let Poll::Ready(Err(failure)) =
@@ -467,7 +498,7 @@ impl Forward<'_> {
                 &mut exchange.to_client,
                 &mut scratch,
                 &mut surplus,
-                |_| deadline.set(idle_ms),
+                |_| deadline.set(self.bounded(idle_ms)),
             );
             match relayed {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
@@ -508,8 +539,8 @@ impl Forward<'_> {
 
     fn download_failure(&self, fault: BodyFault) -> Failure {
         match fault {
-            BodyFault::Send(_) => Failure::client(Cause::ClientGone),
-            BodyFault::Chunk(_) | BodyFault::Receive(_) | BodyFault::Cut | BodyFault::TooLarge => {
+            BodyFault::Send => Failure::client(Cause::ClientGone),
+            BodyFault::Chunk(_) | BodyFault::Receive | BodyFault::Cut | BodyFault::TooLarge => {
                 Failure::upstream(Cause::UpstreamCut)
             }
         }

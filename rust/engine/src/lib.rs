@@ -7,6 +7,7 @@
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
 mod answer;
+mod background;
 mod body;
 mod compose;
 mod connection;

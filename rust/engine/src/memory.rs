@@ -222,7 +222,11 @@ impl Exchange {
         self.peer = connection.peer;
         let peer = connection::peer_ip(connection);
         self.peer_trusted = shared.trusted.contains(peer);
-        let client = if self.peer_trusted { self.told_client(shared.plan.server.forwarded, peer, &shared.trusted) } else { peer };
+        let client = if self.peer_trusted {
+            self.told_client(shared.plan.server.forwarded, peer, &shared.trusted)
+        } else {
+            peer
+        };
         if client != self.client_ip {
             self.client_ip = client;
             self.client_text.clear();
@@ -287,7 +291,8 @@ impl Exchange {
     /// Gives room back that an unusual exchange took.
     pub fn shrink(&mut self) {
         self.input.clear();
-        for buffer in [&mut self.input, &mut self.to_upstream, &mut self.to_client, &mut self.replay.content] {
+        for buffer in [&mut self.input, &mut self.to_upstream, &mut self.to_client, &mut self.replay.content]
+        {
             if buffer.capacity() > KEPT_BYTES {
                 *buffer = Vec::new();
             }

@@ -6,8 +6,8 @@ use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
 use tidegate_http1::Limits;
 use tidegate_limit::{Concurrency, Quota, Table};
 use tidegate_message::Field;
-use tidegate_plan::{self as plan, Action, Plan, PlanError};
-use tidegate_route::{HeaderEdits, PathRewriter, Router, Template};
+use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError};
+use tidegate_route::{HeaderEdits, Rewriter, Router, Template};
 use tidegate_upstream::RetryPolicy;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -63,7 +63,7 @@ pub struct PreparedRoute {
     /// Who may come by credential.
     pub auth: Option<Auth>,
     /// What the upstream gets instead.
-    pub rewrite: Option<Rewrite>,
+    pub rewrite: Option<Rewriter>,
     /// Edits of what is forwarded.
     pub request_edits: HeaderEdits,
     /// Edits of what is answered.
@@ -72,13 +72,6 @@ pub struct PreparedRoute {
     pub retry: RetryPolicy,
     /// The location of a redirect, or the body of a fixed response.
     pub template: Option<Template>,
-}
-
-/// What the upstream gets instead of the request's own target and host.
-pub struct Rewrite {
-    /// The Host field.
-    pub host: Option<Template>,
-    path: PathRewriter,
 }
 
 /// One limit made ready.
@@ -155,8 +148,8 @@ impl Prepared {
         generation: u64,
         metrics: &Metrics,
     ) -> Result<Self, PlanRejected> {
-        let trusted =
-            CidrSet::parse(&plan.server.trusted_proxies).map_err(|error| cidr("server.trusted_proxies", &error))?;
+        let trusted = CidrSet::parse(&plan.server.trusted_proxies)
+            .map_err(|error| cidr("server.trusted_proxies", &error))?;
         let routers = routers(&plan)?;
         let routes = (plan.routes.iter().enumerate())
             .map(|(index, route)| PreparedRoute::new(route, index, metrics))
@@ -187,29 +180,24 @@ impl Prepared {
             Some(kept) => kept.in_flight.clone(),
             None => Arc::new(Concurrency::new(if plan.concurrency.is_empty() { 1 } else { most })),
         };
-        let (log, log_format) = match &plan.access_log {
-            None => (None, None),
+        let log = match (&plan.access_log, before.and_then(|kept| kept.log.as_ref())) {
+            (None, _) => None,
+            (Some(config), Some(kept)) if kept.plan() == config => Some(kept.clone()),
+            (Some(config), _) => Some(Log::open(config).map_err(|error| rejected("access_log", error))?),
+        };
+        let log_format = match &plan.access_log {
+            None => None,
             Some(config) => {
-                let format = Format::compile(&config.format).map_err(|why| rejected("access_log.format", why))?;
-                let kept = before
-                    .filter(|kept| {
-                        kept.plan.access_log.as_ref().is_some_and(|old| {
-                            (&old.sink, old.buffer_bytes, old.flush_ms)
-                                == (&config.sink, config.buffer_bytes, config.flush_ms)
-                        })
-                    })
-                    .and_then(|kept| kept.log.clone());
-                let log = match kept {
-                    Some(log) => log,
-                    None => Log::open(config).map_err(|error| rejected("access_log.sink", error))?,
-                };
-                (Some(log), Some(format))
+                Some(Format::compile(&config.format).map_err(|why| rejected("access_log.format", why))?)
             }
         };
         let server = &plan.server;
         Ok(Self {
             generation,
-            head_limits: Limits { head_bytes: server.head_bytes as usize, head_fields: server.head_fields as usize },
+            head_limits: Limits {
+                head_bytes: server.head_bytes as usize,
+                head_fields: server.head_fields as usize,
+            },
             response_limits: Limits { head_bytes: RESPONSE_HEAD_BYTES, head_fields: RESPONSE_HEAD_FIELDS },
             trusted,
             routers,
@@ -291,15 +279,9 @@ impl PreparedRoute {
         };
         let rewrite = match &route.rewrite {
             None => None,
-            Some(rewrite) => Some(Rewrite {
-                host: match &rewrite.host {
-                    None => None,
-                    Some(host) => {
-                        Some(Template::compile(host).map_err(|why| rejected(here("rewrite.host"), why))?)
-                    }
-                },
-                path: PathRewriter::compile(rewrite).map_err(|why| rejected(here("rewrite"), why))?,
-            }),
+            Some(rewrite) => {
+                Some(Rewriter::compile(rewrite).map_err(|(part, why)| rejected(here(&part), why))?)
+            }
         };
         Ok(Self {
             slot: metrics.route_slot(&route.name),
@@ -307,9 +289,9 @@ impl PreparedRoute {
             auth,
             rewrite,
             request_edits: HeaderEdits::compile(&route.request_headers)
-                .map_err(|why| rejected(here("request_headers"), why))?,
+                .map_err(|(part, why)| rejected(here(&format!("request_headers{part}")), why))?,
             response_edits: HeaderEdits::compile(&route.response_headers)
-                .map_err(|why| rejected(here("response_headers"), why))?,
+                .map_err(|(part, why)| rejected(here(&format!("response_headers{part}")), why))?,
             retry: RetryPolicy::from(&route.retry),
             template,
             plan: route.clone(),
@@ -319,6 +301,14 @@ impl PreparedRoute {
     /// Whether a field is a credential that is not forwarded.
     pub fn strips(&self, field: &Field, name: &[u8]) -> bool {
         self.auth.as_ref().is_some_and(|auth| auth.strips(field, name))
+    }
+
+    /// The query parameter that is a credential and is not forwarded.
+    pub fn query_key(&self) -> Option<&str> {
+        match &self.auth {
+            Some(Auth::Keys { source: KeySource::Query { name }, strip: true, .. }) => Some(name),
+            _ => None,
+        }
     }
 
     /// Writes the fields that the route adds to every answer.
@@ -335,27 +325,25 @@ impl PreparedRoute {
     }
 }
 
-impl Rewrite {
-    /// Writes the target that the upstream gets.
-    pub fn target(&self, variables: &Variables<'_>, exchange: &Exchange, out: &mut Vec<u8>) {
-        self.path.rewrite_target(&exchange.head, exchange.path(), exchange.prefix_len, variables, out);
-    }
-}
-
 fn prepare_auth(auth: &plan::Auth, path: &str) -> Result<Auth, PlanRejected> {
     let hash = |hex: &str, part: String| {
-        tidegate_auth::sha256_hex(hex).ok_or_else(|| rejected(format!("{path}.{part}"), "is no SHA-256 in hexadecimal"))
+        tidegate_auth::sha256_hex(hex)
+            .ok_or_else(|| rejected(format!("{path}.{part}"), "is no SHA-256 in hexadecimal"))
     };
     Ok(match auth {
         plan::Auth::ApiKeys(config) => {
             let keys = (config.keys.iter().enumerate())
-                .map(|(index, key)| Ok((key.name.clone(), hash(&key.sha256, format!("keys[{index}].sha256"))?)))
+                .map(|(index, key)| {
+                    Ok((key.name.clone(), hash(&key.sha256, format!("keys[{index}].sha256"))?))
+                })
                 .collect::<Result<Vec<_>, PlanRejected>>()?;
             Auth::Keys { keys: ApiKeys::new(keys), source: config.source.clone(), strip: config.strip }
         }
         plan::Auth::Basic(config) => {
             let users = (config.users.iter().enumerate())
-                .map(|(index, user)| Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?)))
+                .map(|(index, user)| {
+                    Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?))
+                })
                 .collect::<Result<Vec<_>, PlanRejected>>()?;
             Auth::Basic { users: Basic::new(users), realm: config.realm.clone(), strip: config.strip }
         }

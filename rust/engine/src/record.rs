@@ -8,6 +8,7 @@ use crate::{
     connection::Connection,
     exchange::Exchange,
     log::Record,
+    variables::Variables,
     worker::{Worker, WorkerPlan},
 };
 
@@ -24,9 +25,8 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
         }
     }
     let logged = !connection.admin && route.is_none_or(|route| route.plan.access_log);
-    let (Some(format), true) = (&shared.log_format, logged) else { return };
     let mut lines = plan.lines.borrow_mut();
-    let Some(lines) = &mut *lines else { return };
+    let (Some(lines), Some(format), true) = (&mut *lines, &shared.log_format, logged) else { return };
     let record = Record {
         head: (!exchange.head.bytes.is_empty()).then_some(&exchange.head),
         client_ip: exchange.client_ip,
@@ -47,5 +47,5 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
         host: &exchange.host,
         listener: &shared.plan.listeners[exchange.listener as usize].name,
     };
-    lines.line(|out| format.write(&record, out));
+    lines.line(|out| format.write(&record, &Variables { worker, plan, exchange }, out));
 }

@@ -11,8 +11,8 @@ use std::{
 
 use tidegate_plan::{Address, Balance};
 use tidegate_upstream::{
-    Admission, Change, Cluster, EndpointSpec, EndpointView, IdlePool, Outcome, Passive, PoolLimits, RetryBudget,
-    Ticket, Tried,
+    Admission, Change, Cluster, EndpointSpec, EndpointState, IdlePool, Outcome, Passive, PoolLimits,
+    RetryBudget, Ticket, Tried,
 };
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64;
@@ -142,7 +142,7 @@ impl Upstream {
             swept: Cell::new(0),
             plan: plan.clone(),
         };
-        made.refresh(shared.now());
+        made.refresh(shared.now(), &shared.metrics.worker(worker));
         made
     }
 
@@ -171,8 +171,8 @@ impl Upstream {
     pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
         let Link { stream, born, permit, .. } = link;
         // Somebody on another worker waits for room, and nobody here could use this connection.
-        let wanted_elsewhere = endpoint.waiting.get() == 0
-            && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
+        let wanted_elsewhere =
+            endpoint.waiting.get() == 0 && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
         if wanted_elsewhere {
             return;
         }
@@ -186,7 +186,7 @@ impl Upstream {
     pub fn tick(&self, now: u64, metrics: &WorkerMetrics) {
         let state = (self.shared.resolver.generation(), self.shared.health.generation());
         if state != self.seen.get() {
-            self.refresh(now);
+            self.refresh(now, metrics);
         }
         if now.saturating_sub(self.swept.get()) >= SWEEP_NS {
             self.swept.set(now);
@@ -197,15 +197,14 @@ impl Upstream {
             let mut cx = Context::from_waker(Waker::noop());
             idle.retain(|_, kept| kept.stream.poll_read_ready(&mut cx).is_pending());
             metrics.pool_idle(self.slot, idle.len() as u64);
+            for (endpoint, view) in self.endpoints.borrow().iter().zip(self.cluster.borrow().view(now)) {
+                let chosen = matches!(view.state, EndpointState::Healthy | EndpointState::SlowStart);
+                metrics.endpoint_state(endpoint.slot, chosen, view.in_flight);
+            }
         }
     }
 
-    /// What is known of each endpoint.
-    pub fn view(&self, now: u64) -> Vec<(Rc<Endpoint>, EndpointView)> {
-        self.endpoints.borrow().iter().cloned().zip(self.cluster.borrow().view(now)).collect()
-    }
-
-    fn refresh(&self, now: u64) {
+    fn refresh(&self, now: u64, metrics: &WorkerMetrics) {
         self.seen.set((self.shared.resolver.generation(), self.shared.health.generation()));
         let before = self.endpoints.take();
         let mut endpoints = Vec::new();
@@ -216,7 +215,8 @@ impl Upstream {
                 let key = xxh3_64(text.as_bytes());
                 specs.push(EndpointSpec { key, weight: member.weight });
                 let kept = before.iter().find(|kept| kept.key == key && kept.authority == member.authority);
-                endpoints.push(kept.cloned().unwrap_or_else(|| Rc::new(self.endpoint(target, text, key, member))));
+                endpoints
+                    .push(kept.cloned().unwrap_or_else(|| Rc::new(self.endpoint(target, text, key, member))));
             };
             match &member.place {
                 Site::Fixed(target) => add(target.clone()),
@@ -230,6 +230,9 @@ impl Upstream {
                 let up = self.shared.health.is_up(&self.name, &endpoint.target);
                 cluster.set_active_health(id as u32, up, now);
             }
+        }
+        for gone in before.iter().filter(|gone| !specs.iter().any(|spec| spec.key == gone.key)) {
+            metrics.endpoint_gone(gone.slot);
         }
         self.idle.borrow_mut().retain(|key, _| specs.iter().any(|spec| spec.key == key));
         self.endpoints.replace(endpoints);
@@ -293,12 +296,18 @@ impl Attempt<'_> {
             Poll::Ready(connected) => Poll::Ready(connected.map_err(|_| Cause::ConnectFailed)),
         })
         .await;
+        worker.look_at_clock();
         let stream = connected.map_err(Failure::upstream)?;
         Ok(Link { stream, reused: false, born: worker.now(), permit })
     }
 
     /// Waits for room at the endpoint's door, or for a connection that comes back.
-    async fn enter(&self, worker: &Worker, door: &Arc<Door>, deadline: &Deadline) -> Result<Entered, Failure> {
+    async fn enter(
+        &self,
+        worker: &Worker,
+        door: &Arc<Door>,
+        deadline: &Deadline,
+    ) -> Result<Entered, Failure> {
         match door.gate.try_open() {
             Admission::Open => return Ok(Entered::Room),
             Admission::Full => return Err(Failure::gateway(Cause::UpstreamFull)),
@@ -326,6 +335,7 @@ impl Attempt<'_> {
                 if deadline.poll_passed(cx) { Poll::Ready(true) } else { Poll::Pending }
             })
             .await;
+            worker.look_at_clock();
             if late {
                 return Err(Failure::gateway(Cause::QueueTimeout));
             }

@@ -1,6 +1,9 @@
 //! What templates may ask of an exchange.
 
-use std::{io::Write as _, time::{SystemTime, UNIX_EPOCH}};
+use std::{
+    io::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use tidegate_message::Known;
 use tidegate_plan::Variable;
@@ -61,7 +64,9 @@ impl tidegate_route::Variables for Variables<'_> {
                 let route = exchange.route.and_then(|index| shared.routes.get(index as usize));
                 out.extend_from_slice(route.map_or("", |route| &route.name).as_bytes());
             }
-            Variable::Upstream => out.extend_from_slice(exchange.upstream.as_deref().unwrap_or("").as_bytes()),
+            Variable::Upstream => {
+                out.extend_from_slice(exchange.upstream.as_deref().unwrap_or("").as_bytes())
+            }
             Variable::User => out.extend_from_slice(exchange.user.as_bytes()),
             Variable::Listener => {
                 let listener = shared.listeners.get(exchange.listener as usize);

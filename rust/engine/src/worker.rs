@@ -5,8 +5,8 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -26,7 +26,7 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound},
-    log::Lines,
+    log::{Lines, Log},
     metrics::{Metrics, WorkerMetrics},
     prepare::Prepared,
     resolve::Resolver,
@@ -62,6 +62,14 @@ pub struct Shared {
     pub loads: Vec<Load>,
     /// Those among them that came to admin listeners.
     pub admin_connections: AtomicUsize,
+    /// The number of the plan that runs.
+    pub generation: AtomicU64,
+    /// Whether connections are being let go.
+    pub draining: AtomicBool,
+    /// The access log of the plan that runs.
+    pub log: Mutex<Option<Log>>,
+    /// When the engine started, in seconds since 1970.
+    pub started_at: u64,
     /// How workers are told things.
     pub inboxes: Vec<UnboundedSender<Message>>,
     /// When the engine started: the zero of all times that leaf crates are given.
@@ -130,6 +138,7 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Whether connections are let go as they become idle.
     pub draining: Cell<bool>,
+    now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
@@ -157,9 +166,16 @@ impl Worker {
         self.plan.borrow().clone()
     }
 
-    /// Nanoseconds since the engine started.
+    /// Nanoseconds since the engine started, as of the last look at the clock. A look is taken whenever something has
+    /// been waited for, so that the many places that ask for the time of one step agree and cost nothing.
     pub fn now(&self) -> u64 {
-        self.shared.now()
+        self.now.get()
+    }
+
+    /// Looks at the clock.
+    pub fn look_at_clock(&self) -> u64 {
+        self.now.set(self.shared.now());
+        self.now.get()
     }
 
     /// Memory for an exchange.
@@ -192,7 +208,11 @@ impl Worker {
     /// An exchange panicked.
     pub fn panicked(&self) {
         self.metrics.panicked();
-        crate::log::tell("error", "panicked", "an exchange panicked and was ended; this is a bug in Tidegate");
+        crate::log::tell(
+            "error",
+            "panicked",
+            "an exchange panicked and was ended; this is a bug in Tidegate",
+        );
     }
 
     fn set_date(&self) {
@@ -233,6 +253,7 @@ pub async fn main(
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
         draining: Cell::new(false),
+        now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
         date: RefCell::default(),
@@ -276,7 +297,7 @@ fn tick(worker: &Worker) {
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
     let plan = worker.plan();
-    let now = worker.now();
+    let now = worker.look_at_clock();
     for cluster in &plan.upstreams {
         cluster.tick(now, &worker.metrics);
     }
@@ -286,18 +307,19 @@ fn tick(worker: &Worker) {
 }
 
 impl WorkerPlan {
-    fn new(prepared: Arc<Prepared>, before: Option<&WorkerPlan>, shared: &Arc<Shared>, worker: usize) -> Self {
+    fn new(
+        prepared: Arc<Prepared>,
+        before: Option<&WorkerPlan>,
+        shared: &Arc<Shared>,
+        worker: usize,
+    ) -> Self {
         let upstreams = (prepared.plan.upstreams.iter())
             .map(|upstream| {
-                let kept = before.and_then(|plan| {
-                    plan.upstreams.iter().find(|kept| kept.plan == *upstream)
-                });
-                kept.cloned().unwrap_or_else(|| {
-                    Rc::new(Upstream::new(upstream, shared, worker))
-                })
+                let kept = before.and_then(|plan| plan.upstreams.iter().find(|kept| kept.plan == *upstream));
+                kept.cloned().unwrap_or_else(|| Rc::new(Upstream::new(upstream, shared, worker)))
             })
             .collect();
-        let lines = RefCell::new(prepared.log.as_ref().map(crate::log::Log::lines));
+        let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
         Self { shared: prepared, upstreams, lines }
     }
 
@@ -401,7 +423,11 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listener: Rc<Cell<u32>>, mut a
             Err(error) => {
                 worker.metrics.accept_failed();
                 if out_of_descriptors(&error) {
-                    crate::log::tell("error", "descriptors", &format!("can't accept: {error}; raise the limit on open files"));
+                    crate::log::tell(
+                        "error",
+                        "descriptors",
+                        &format!("can't accept: {error}; raise the limit on open files"),
+                    );
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
                 continue;
@@ -448,4 +474,3 @@ fn lighter_of_two(shared: &Shared, own: usize) -> usize {
     let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
     if load(other) + BALANCE_STEP <= load(own) { other } else { own }
 }
-

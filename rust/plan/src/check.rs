@@ -32,44 +32,65 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     require(plan.schema == SCHEMA, "schema", || {
         format!("this engine runs schema {SCHEMA}, the plan has {}", plan.schema)
     })?;
-    require(plan.server.head_bytes >= 1024 && plan.server.head_bytes <= 1 << 20, "server.head_bytes", || {
-        "must be 1024 to 1048576".into()
+    require(
+        plan.server.head_bytes >= 1024 && plan.server.head_bytes <= 1 << 20,
+        "server.head_bytes",
+        || "must be 1024 to 1048576".into(),
+    )?;
+    require((1..=1000).contains(&plan.server.head_fields), "server.head_fields", || {
+        "must be 1 to 1000".into()
     })?;
-    require((1..=1000).contains(&plan.server.head_fields), "server.head_fields", || "must be 1 to 1000".into())?;
+    require((1..=1 << 24).contains(&plan.server.limit_keys), "server.limit_keys", || {
+        "must be 1 to 16777216".into()
+    })?;
     for (at, route) in plan.routes.iter().enumerate() {
         let here = |part: &str| format!("routes[{at}].{part}");
         indices(&route.listeners, plan.listeners.len(), &here("listeners"))?;
         indices(&route.limits, plan.limits.len(), &here("limits"))?;
         indices(&route.concurrency, plan.concurrency.len(), &here("concurrency"))?;
         indices(route.hook.as_slice(), plan.hooks.len(), &here("hook"))?;
-        require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || "must be 1 to 16".into())?;
+        require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || {
+            "must be 1 to 16".into()
+        })?;
         match &route.action {
             Action::Forward { upstream } => {
                 indices(&[*upstream], plan.upstreams.len(), &here("action.upstream"))?;
             }
             Action::Redirect(redirect) => {
-                require(matches!(redirect.status, 301 | 302 | 303 | 307 | 308), &here("action.status"), || {
-                    format!("{} does not redirect; use 301, 302, 303, 307 or 308", redirect.status)
-                })?;
+                require(
+                    matches!(redirect.status, 301 | 302 | 303 | 307 | 308),
+                    &here("action.status"),
+                    || format!("{} does not redirect; use 301, 302, 303, 307 or 308", redirect.status),
+                )?;
             }
             Action::Respond(respond) => {
-                require((200..600).contains(&respond.status), &here("action.status"), || "must be 200 to 599".into())?;
+                require((200..600).contains(&respond.status), &here("action.status"), || {
+                    "must be 200 to 599".into()
+                })?;
             }
-            Action::Hook => require(route.hook.is_some(), &here("hook"), || "this action needs a hook".into())?,
+            Action::Hook => {
+                require(route.hook.is_some(), &here("hook"), || "this action needs a hook".into())?
+            }
             Action::Builtin { .. } => {}
         }
     }
     for (at, upstream) in plan.upstreams.iter().enumerate() {
-        require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || "needs at least one".into())?;
+        require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || {
+            "needs at least one".into()
+        })?;
         for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-            require((1..=1000).contains(&endpoint.weight), &format!("upstreams[{at}].endpoints[{index}].weight"), || {
-                "must be 1 to 1000".into()
-            })?;
+            require(
+                (1..=1000).contains(&endpoint.weight),
+                &format!("upstreams[{at}].endpoints[{index}].weight"),
+                || "must be 1 to 1000".into(),
+            )?;
         }
     }
     for (at, limit) in plan.limits.iter().enumerate() {
         let here = |part: &str| format!("limits[{at}].{part}");
-        require(limit.rate.tokens > 0 && limit.rate.per_ms > 0, &here("rate"), || "must be above zero".into())?;
+        require(limit.rate.tokens > 0 && limit.rate.per_ms > 0, &here("rate"), || {
+            "must be above zero".into()
+        })?;
         require(limit.burst > 0, &here("burst"), || "must be at least 1".into())?;
         require((1..=limit.burst).contains(&limit.cost), &here("cost"), || "must be 1 to burst".into())?;
     }
@@ -81,7 +102,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
 
 fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {
     match list.iter().find(|index| **index as usize >= len) {
-        Some(index) => Err(PlanError { path: path.into(), why: format!("index {index} points past {len} entries") }),
+        Some(index) => {
+            Err(PlanError { path: path.into(), why: format!("index {index} points past {len} entries") })
+        }
         None => Ok(()),
     }
 }

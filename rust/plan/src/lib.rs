@@ -26,8 +26,8 @@ pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
 pub use listener::Listener;
 pub use route::{
-    Action, Builtin, EditKind, HeaderEdit, Matches, PathMatch, PathRewrite, Redirect, Respond, Rewrite, Route,
-    ValueMatch, ValueTest,
+    Action, Builtin, EditKind, HeaderEdit, Matches, PathMatch, PathRewrite, Redirect, Respond, Rewrite,
+    Route, ValueMatch, ValueTest,
 };
 pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};

@@ -46,7 +46,8 @@ pub struct End {
 
 /// Plays `script` with an engine that runs `plan`, a value of the plan's JSON.
 pub fn play(plan: serde_json::Value, script: impl AsyncFnOnce(&Play)) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
+    {
         Ok(runtime) => runtime,
         Err(error) => panic!("no runtime: {error}"),
     };
@@ -117,7 +118,10 @@ impl Play {
 
     /// No connection was opened to port 80 (beyond those that the test has).
     pub async fn no_upstream(&self) {
-        assert!(self.connection_to(80).await.is_none(), "the gateway has opened a connection to its upstream");
+        assert!(
+            self.connection_to(80).await.is_none(),
+            "the gateway has opened a connection to its upstream"
+        );
     }
 
     /// Lets time pass, and what it brings happen.

@@ -80,7 +80,9 @@ fn pipelined_requests_are_answered_in_order() {
         upstream.sends("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1").await;
         upstream.got("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
         upstream.sends("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2").await;
-        client.got("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2").await;
+        client
+            .got("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2")
+            .await;
     });
 }
 
@@ -212,11 +214,19 @@ fn early_hints_are_passed_on() {
 fn nothing_goes_upstream_past_the_head_before_101() {
     play(plan(), async |play| {
         let client = play.client().await;
-        client.sends("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly").await;
+        client
+            .sends("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
+            .await;
         let upstream = play.upstream().await;
-        upstream.got("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
-        upstream.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi").await;
-        client.got("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi").await;
+        upstream
+            .got("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        upstream
+            .sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi")
+            .await;
+        client
+            .got("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi")
+            .await;
         upstream.got("early").await;
         client.sends("\x00\x01").await;
         upstream.got("\x00\x01").await;
@@ -233,7 +243,9 @@ fn an_upgrade_that_nobody_asked_for_is_a_bad_gateway() {
         let client = play.client().await;
         client.sends(GET).await;
         let upstream = play.upstream().await;
-        upstream.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+        upstream
+            .sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
         let rest = client.got_start("HTTP/1.1 502 Bad Gateway\r\n").await;
         assert!(rest.contains("unexpected_upgrade"), "{rest}");
     });

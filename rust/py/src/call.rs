@@ -1,6 +1,9 @@
 //! One hook call: its fields become Python objects only when they are looked at.
 
-use pyo3::{prelude::*, types::{PyBytes, PyString}};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyString},
+};
 use tidegate_engine::hooks;
 
 /// What a hook is told about a request.

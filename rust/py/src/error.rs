@@ -2,7 +2,12 @@
 
 use pyo3::{create_exception, exceptions::PyException, prelude::*};
 
-create_exception!(tidegate._engine, PlanRejected, PyException, "The plan can't be run. `path` says where, `why` what is wrong.");
+create_exception!(
+    tidegate._engine,
+    PlanRejected,
+    PyException,
+    "The plan can't be run. `path` says where, `why` what is wrong."
+);
 create_exception!(tidegate._engine, EngineError, PyException, "The engine could not do what it was told.");
 
 /// What Python raises for an engine's error.

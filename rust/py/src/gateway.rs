@@ -83,7 +83,8 @@ impl Gateway {
 /// Refuses what `Gateway.start` would refuse, without opening anything.
 #[pyfunction]
 pub fn check(py: Python<'_>, plan: &[u8]) -> PyResult<()> {
-    let checked = py.detach(|| Plan::decode(plan).map_err(Into::into).and_then(|plan| tidegate_engine::check(&plan)));
+    let checked =
+        py.detach(|| Plan::decode(plan).map_err(Into::into).and_then(|plan| tidegate_engine::check(&plan)));
     checked.map_err(plan_rejected)
 }
 

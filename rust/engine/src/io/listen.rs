@@ -59,7 +59,9 @@ pub fn bind(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String
             bind_tcp(SocketAddr::new(ip, *port), workers)
         }
         Address::Unix { path } => bind_unix(Path::new(path), workers),
-        Address::Name { host, .. } => Err(io::Error::other(format!("{host:?} is a name; a listener needs an IP address"))),
+        Address::Name { host, .. } => {
+            Err(io::Error::other(format!("{host:?} is a name; a listener needs an IP address")))
+        }
     }
 }
 

@@ -69,7 +69,8 @@ pub fn install() {
 pub fn listen(target: Target, listening: Listening) {
     NETWORK.with(|network| {
         if let Some(network) = &mut *network.borrow_mut() {
-            network.entry(target).or_insert_with(|| Port { listening, waiting: VecDeque::new() }).listening = listening;
+            network.entry(target).or_insert_with(|| Port { listening, waiting: VecDeque::new() }).listening =
+                listening;
         }
     });
 }
@@ -143,7 +144,11 @@ impl Pipe {
         Poll::Ready(Ok(()))
     }
 
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let mut queue = lock(&self.outgoing);
         if queue.reset || queue.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));

@@ -18,6 +18,10 @@ pub(super) fn write(parts: &[Part], record: &Record<'_>, variables: &impl Variab
                 out.extend_from_slice(value.as_bytes());
                 continue;
             }
+            Part::Variable { name: Variable::Dollar } => {
+                out.push(b'$');
+                continue;
+            }
             // The journey is over: what the record says of it is the last word.
             Part::Variable { name: Variable::Status } => push_decimal(u64::from(record.status), out),
             Part::Variable { name: Variable::Duration } => push_milliseconds(record.duration, out),

@@ -1,6 +1,10 @@
 //! Python's word: one call through the queue, one ruling back, within the hook's time.
 
-use std::{future::{Future, poll_fn}, pin::pin, task::Poll};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
 
 use tidegate_http1::RequestFacts;
 use tidegate_plan::OnFailure;
@@ -54,7 +58,7 @@ pub async fn ask(
         Ok(Outcome::Failed(_)) => Err(Cause::HookFailed),
         Err(cause) => Err(cause),
     };
-    worker.metrics.hook_call(slot, verdict.is_ok(), worker.now().saturating_sub(started));
+    worker.metrics.hook_call(slot, verdict.is_ok(), worker.look_at_clock().saturating_sub(started));
     match verdict {
         Ok(None) => Ok(Ruling::Pass),
         Ok(Some(verdict)) => rule(plan, exchange, verdict),
@@ -217,6 +221,9 @@ pub async fn answer(
     route: &PreparedRoute,
     verdict: &Verdict,
 ) -> Next {
+    if verdict.status.is_some_and(|status| status >= 400) {
+        exchange.failed(Failure::client(Cause::HookRefused));
+    }
     let mut fields = std::mem::take(&mut exchange.fields);
     for (name, value) in &verdict.response_headers {
         push_checked(&mut fields, name, value);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use tidegate_limit::{Concurrency, Decision, retry_after_seconds, write_limit, write_policy};
+use tidegate_limit::{Concurrency, Decision, Full, retry_after_seconds, write_limit, write_policy};
 use tidegate_plan::KeyPart;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -79,10 +79,13 @@ pub fn admit(
         let key = hash_key(worker, plan, &cap.plan.key, cap.seed, exchange);
         match plan.shared.in_flight.acquire(key, cap.plan.max) {
             Ok(()) => admitted.permits.held.push((plan.shared.in_flight.clone(), key)),
-            Err(_) => {
+            Err(full) => {
                 worker.metrics.limit_refused(cap.slot);
                 push_field(&mut exchange.fields, b"Retry-After", b"1");
-                return Err(Failure::gateway(Cause::TooManyInFlight));
+                return Err(match full {
+                    Full::Limit => Failure::client(Cause::TooManyInFlight),
+                    Full::Table => Failure::gateway(Cause::TooManyKeys),
+                });
             }
         }
     }

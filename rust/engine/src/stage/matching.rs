@@ -39,13 +39,8 @@ pub fn find(plan: &WorkerPlan, listener: u32, exchange: &mut Exchange) -> Result
     *host = room;
 
     captures.clear();
-    let asked = Asked {
-        head,
-        host,
-        path,
-        method_name: head.slice(head.method_name),
-        query: head.slice(head.query),
-    };
+    let asked =
+        Asked { head, host, path, method_name: head.slice(head.method_name), query: head.slice(head.query) };
     let router = &plan.shared.routers[listener as usize];
     match router.find(&asked, captures) {
         Some(found) => {

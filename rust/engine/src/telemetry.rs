@@ -1,0 +1,26 @@
+//! What is counted, put together for whoever asks: Prometheus, and `tidegate status`.
+
+use std::sync::{PoisonError, atomic::Ordering};
+
+use crate::{log::Log, metrics::Gauges, worker::Shared};
+
+/// Prometheus text.
+pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
+    shared.metrics.render(&gauges(shared), out);
+}
+
+/// One JSON object.
+pub fn stats(shared: &Shared) -> Vec<u8> {
+    shared.metrics.stats_json(&gauges(shared))
+}
+
+fn gauges(shared: &Shared) -> Gauges {
+    let log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+    Gauges {
+        started: shared.started_at,
+        generation: shared.generation.load(Ordering::Relaxed),
+        draining: shared.draining.load(Ordering::Relaxed),
+        log_lines_dropped: log.as_ref().map_or(0, Log::dropped),
+        hook_calls_waiting: shared.hooks.waiting() as u64,
+    }
+}
