@@ -77,6 +77,8 @@ struct Line<'a> {
 enum LineEnd {
     CrLf,
     Lf,
+    /// The bytes end after the carriage return: the line itself can be judged.
+    Cr,
     /// The bytes end before the line does.
     None,
 }
@@ -84,9 +86,10 @@ enum LineEnd {
 impl<'a> Line<'a> {
     fn first(bytes: &'a [u8]) -> Self {
         let Some(feed) = memchr(b'\n', bytes) else {
-            // A carriage return at the very end may still get its line feed.
-            let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-            return Self { text, end: LineEnd::None, rest: &[] };
+            return match bytes.strip_suffix(b"\r") {
+                Some(text) => Self { text, end: LineEnd::Cr, rest: &[] },
+                None => Self { text: bytes, end: LineEnd::None, rest: &[] },
+            };
         };
         let (text, rest) = (&bytes[..feed], &bytes[feed + 1..]);
         match text.strip_suffix(b"\r") {
