@@ -276,6 +276,7 @@ class Gateway:
         """Loads the configuration anew and swaps the plan; what is wrong leaves the old one in force."""
         async with self._reloading:
             self._notifier.reloading()
+            self._watch.accept()
             try:
                 reloaded = await self._swap()
             except REFUSALS as error:

@@ -13,10 +13,8 @@ from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
-import msgspec
-
 from tidegate.log import Seldom
-from tidegate.policy import Decision, Request
+from tidegate.policy import Decision, Request, problem
 from tidegate.ports import Call, Calls
 from tidegate.resolve import Function
 from tidegate.stats import HookFigures
@@ -98,7 +96,8 @@ class Hooks:
         fields, body = said.response_headers, said.body
         if said.status is not None and body is None and said.status >= 400:
             fields = (("Content-Type", "application/problem+json"), *fields)
-            body = problem(said.status, said.reason, call.request_id)
+            detail = said.reason or "The request was refused by policy."
+            body = problem(said.status, "hook_refused", detail, call.request_id)
         return self._verdict(
             set_headers=list(said.set_headers),
             remove_headers=list(said.remove_headers),
@@ -295,22 +294,6 @@ class _ThreadLane(_Lane):
         if self._followers is None:
             self._followers = _AsyncLane(self.hooks, self.function, self.timeout_s, self.figures)
         self._followers.follow(call, awaitable)
-
-
-def problem(status: int, detail: str | None, request_id: str) -> bytes:
-    """The body of a refusal (RFC 9457), with the keys that the engine's own have."""
-    from http import HTTPStatus
-
-    title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    told = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "reason": "hook_refused",
-        "detail": detail or "The request was refused by policy.",
-        "request_id": request_id,
-    }
-    return msgspec.json.encode(told) + b"\n"
 
 
 def _place(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _NOT_IN_A_VALUE: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
+_TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them; older Pythons know them by older names."""
 _OURS: Final = frozenset(
     (
         "connection",
@@ -73,6 +76,20 @@ def modify(*, set_headers: Fields = (), remove_headers: Iterable[str] = (), upst
     return Decision(
         set_headers=_pairs(set_headers), remove_headers=tuple(map(_name, remove_headers)), upstream=upstream
     )
+
+
+def problem(status: int, reason: str, detail: str, request_id: str) -> bytes:
+    """The body of a refusal (RFC 9457), with the keys that the engine's own have."""
+    title = _TITLES.get(status) or (HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "")
+    told = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "reason": reason,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    return msgspec.json.encode(told) + b"\n"
 
 
 class Headers(Mapping[str, str]):

@@ -35,6 +35,12 @@ class Watch:
         changed, self._digests = digests != self._digests, digests
         return changed
 
+    def accept(self) -> None:
+        """Takes contents as they are now for reported: somebody is about to load them."""
+        self._seen = self._look()
+        self._digests = {path: _digest(path) for path in self._digests}
+        self._settling = False
+
     def rebase(self, paths: Iterable[str]) -> None:
         """Watches these from now on; those that were watched already keep the content that was last reported."""
         self._digests = {path: self._digests.get(path) or _digest(path) for path in paths}

@@ -77,6 +77,15 @@ def test_a_new_file_that_a_glob_finds_is_a_change(tmp_path: Path) -> None:
     assert looks(watch) == [False, True, False]
 
 
+def test_what_somebody_else_loads_is_not_told_again(file: Path) -> None:
+    watch = Watch([str(file)])
+    file.write_text("two")
+    watch.accept()
+    assert looks(watch) == [False, False, False]
+    watch.rebase([str(file)])
+    assert looks(watch) == [False, False, False]
+
+
 def test_a_change_between_loading_and_watching_is_not_lost(file: Path) -> None:
     watch = Watch([str(file)])
     file.write_text("two")

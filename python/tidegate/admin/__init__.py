@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tidegate.admin.redact import redacted
-from tidegate.policy import Decision, Request, answer, refuse
+from tidegate.policy import Decision, Request, answer, problem
 
 if TYPE_CHECKING:
     from tidegate.gateway import Gateway
@@ -39,13 +39,15 @@ class Admin:
         known = self._resources.get(request.path)
         if known is None:
             also = "/healthz, /readyz, /metrics"
-            return refuse(404, f"there is {', '.join(self._resources)}, {also}")
+            return _refuse(request, 404, "not_found", f"There is {', '.join(self._resources)}, {also}.")
         method, act = known
         allowed = ("GET", "HEAD") if method == "GET" else (method,)
         if request.method not in allowed:
-            return refuse(405, f"{request.path} takes {method}", {"Allow": ", ".join(allowed)})
+            told = f"{request.path} takes {method}."
+            return _refuse(request, 405, "method_not_allowed", told, Allow=", ".join(allowed))
         if method != "GET" and not self._gateway.trusts(request.listener):
-            return refuse(403, f"{request.path} is taken over a Unix socket only: use `tidegate {request.path[1:]}`")
+            told = f"{request.path} is taken over a Unix socket only."
+            return _refuse(request, 403, "unix_socket_only", told)
         return await act(request)
 
     async def _status(self, _: Request) -> Decision:
@@ -54,10 +56,10 @@ class Admin:
     async def _config(self, _: Request) -> Decision:
         return _json(redacted(msgspec.json.decode(self._gateway.plan())))
 
-    async def _reload(self, _: Request) -> Decision:
+    async def _reload(self, request: Request) -> Decision:
         reloaded = await self._gateway.reload("asked by the admin API")
         if reloaded.error:
-            return refuse(422, reloaded.error)
+            return _refuse(request, 422, "configuration_refused", reloaded.error)
         return _json(reloaded._asdict())
 
     async def _drain(self, _: Request) -> Decision:
@@ -70,6 +72,11 @@ class Admin:
         how = End.NOW if "now" in request.query.split("&") else End.DRAIN
         self._gateway.end_soon(how)
         return _json({"stopping": how.value})
+
+
+def _refuse(request: Request, status: int, reason: str, detail: str, **headers: str) -> Decision:
+    fields = {"Content-Type": "application/problem+json", **headers}
+    return answer(status, problem(status, reason, detail, request.request_id), fields)
 
 
 def _json(content: Any) -> Decision:
