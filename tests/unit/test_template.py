@@ -61,7 +61,10 @@ def test_captures_are_those_of_the_route() -> None:
         ("${cookie_sid}", "`${cookie_sid}` is not a variable; write `${cookie:sid}`"),
         (
             "${zzz}",
-            "`${zzz}` is not a variable; write `${client_ip}`, `${host}`, `${path}` …, or `$${` for a `${` as it stands",
+            (
+                "`${zzz}` is not a variable; write `${client_ip}`, `${host}`, `${path}` …, or `$${` for a `${` "
+                "as it stands"
+            ),
         ),
         (
             "${}",

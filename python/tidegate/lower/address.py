@@ -65,7 +65,9 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
     found = _URL.fullmatch(text)
     scheme = found["scheme"] if found else None
     if not found or scheme is None:
-        work.error(path, f"`{text}` is not a URL", f"write `http://{text or 'HOST:PORT'}`")
+        port = text.removeprefix(":")
+        meant = f"127.0.0.1:{port}" if port.isdecimal() else text or "HOST:PORT"
+        work.error(path, f"`{text}` is not a URL", f"write `http://{meant}`")
         return NOWHERE
     where, rest = found["authority"], found["rest"] or ""
     if scheme.lower() == "https":
