@@ -152,7 +152,7 @@ class Gateway:
             self._begin(self._kept())
         self._notifier.ready(f"generation 1: {self._compiled.summary}")
         for warning in self._compiled.warnings:
-            say(warning, "warning")
+            say(warning, "warn")
         for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
             if not listener.control:
                 say(f"{'admin' if listener.admin else 'listening'} on {address}")
@@ -181,11 +181,11 @@ class Gateway:
                 raise
             say(
                 f"{error}; there is no control socket, so `tidegate reload`, `status` and `stop` can't be used",
-                "warning",
+                "warn",
             )
             return
         if not self._state.owner:
-            say(f"another process owns {path}; the control socket is {self._state.control}", "warning")
+            say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
 
     def _begin(self, compiled: Compiled) -> None:
         self._workers = compiled.workers or available_cpus()
@@ -218,14 +218,14 @@ class Gateway:
                 Running(os.getpid(), state.control, admin, self._reloads.generation, self._source.absolute, state.path)
             )
         except StateError as error:
-            say(str(error), "warning")
+            say(str(error), "warn")
 
     @staticmethod
     def _keep(state: State, plan: bytes, about: dict[str, Any]) -> None:
         try:
             state.keep_plan(plan, about)
         except StateError as error:
-            say(f"the plan in force is not kept: {error}", "warning")
+            say(f"the plan in force is not kept: {error}", "warn")
 
     @property
     def _control(self) -> str | None:
@@ -297,7 +297,7 @@ class Gateway:
         generation = self._reloads.generation + 1
         before = self._compiled
         if compiled.workers != before.workers:
-            say("the number of workers changes with the next start, not with a reload", "warning")
+            say("the number of workers changes with the next start, not with a reload", "warn")
         if (compiled.plan, compiled.functions) == (before.plan, before.functions):
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
@@ -346,7 +346,7 @@ class Gateway:
                 await asyncio.wait_for(self._cut.wait(), DRAIN_LOOK_S)
                 break
         if left:
-            say(f"cutting {_many(left, 'connection')}", "warning")
+            say(f"cutting {_many(left, 'connection')}", "warn")
 
     # -- stop ----------------------------------------------------------------------------------------------------------
 

@@ -1,27 +1,31 @@
 """The process's own log: one line an event on standard error, which never stops the process."""
 
+import contextlib
 import os
 import sys
 import time
 from typing import Final, Literal
 
-Level = Literal["info", "warning", "error"]
+Level = Literal["info", "warn", "error"]
 
-_PRIORITY: Final = {"info": 6, "warning": 4, "error": 3}  # sd-daemon(3), as syslog has them
+_PRIORITY: Final = {"info": 6, "warn": 4, "error": 3}  # sd-daemon(3), as syslog has them
 
 
 def say(text: str, level: Level = "info") -> None:
-    """Writes one event. Under journald the line carries its priority, elsewhere the time."""
+    """Writes one event as the engine does: `2026-11-21T04:00:00.123Z LEVEL TEXT`; the journal gets a priority instead.
+
+    Further lines of a text are indented, so that an event can be told from the next.
+    """
     line = text.replace("\n", "\n  ")
     if os.environ.get("JOURNAL_STREAM"):
         head = f"<{_PRIORITY[level]}>"
     else:
-        head = time.strftime("%Y-%m-%dT%H:%M:%S%z ") + ("" if level == "info" else f"{level}: ")
-    try:
+        now = time.time()
+        head = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z {level} "
+    # A full disk or a closed pipe under the log is no reason to stop serving.
+    with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{head}{line}\n")
         sys.stderr.flush()
-    except (OSError, ValueError):
-        pass  # a full disk or a closed pipe under the log is no reason to stop serving
 
 
 class Seldom:
