@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         say(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
         return 2
+    # Also where a shell started this in the background, with SIGINT ignored.
+    signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     raise_file_limit()
     settings = _settings(options)
@@ -52,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
             failed.append(name)
             say(f"{name}: not measured: {error}")
             continue
-        except (KeyboardInterrupt, SystemExit):
+        except SystemExit:
             say(f"{name}: interrupted")
-            return 130
+            raise
         write([result], described, told, settings.out)
         _show(result, time.monotonic() - began)
     (settings.out / "README.md").write_text(report.page(report.load(settings.out))) if settings.out.exists() else None
@@ -112,5 +114,5 @@ def _show(result: Result, seconds: float) -> None:
         say(f"  {note}")
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

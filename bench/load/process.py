@@ -136,6 +136,7 @@ def _free(port: int) -> bool:
 
 
 def _settle(cores: tuple[int, ...]) -> None:
-    """In the child, before exec: its cores, and that it dies with the harness."""
+    """In the child, before exec: its cores, that it can be interrupted, and that it dies with the harness."""
     os.sched_setaffinity(0, cores)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

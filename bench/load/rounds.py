@@ -19,6 +19,8 @@ TIDEGATE = Contestant("tidegate", "tidegate")
 
 # Above this share of the proxy's core taken by others, a round is told as disturbed.
 DISTURBED_PERCENT = 5.0
+# Above this the generator did not get its core in time, and a round's latencies are partly its own.
+LATE_US = 1000.0
 
 
 def interleaved(runnings: Sequence[Running], rounds: int) -> Iterator[Running]:
@@ -73,6 +75,11 @@ def open_rounds(
             f"generator_late_p99_us_at_{label}": answer["lateness_us"]["p99"],
         }
         series[running.name].add(**metrics)
+        if answer["lateness_us"]["p99"] > LATE_US:
+            result.notes.append(
+                f"Disturbed: at {label} the generator itself was late by {answer['lateness_us']['p99']:,.0f} µs (p99)"
+                f" in a round of {running.name}."
+            )
     result.series += [each for each in series.values() if each not in result.series]
 
 
