@@ -22,7 +22,7 @@ from tidegate.background import aside
 from tidegate.errors import ConfigErrors, TidegateError
 from tidegate.hooks import Hooks
 from tidegate.log import say
-from tidegate.machine import available_cpus
+from tidegate.machine import available_cpus, no_collection
 from tidegate.notify import Notifier
 from tidegate.policy import Request
 from tidegate.ports import Engine
@@ -159,9 +159,10 @@ class Gateway:
         say(f"serving {self._source.name}: {self._compiled.summary}, {_many(self._workers, 'worker')}")
 
     def _first(self) -> Compiled:
-        loaded = self._source.load()
-        self._hold(self._source.state(loaded, self._options.state))
-        return self._source.lower(loaded, self._resolver, self._control)
+        with no_collection():
+            loaded = self._source.load()
+            self._hold(self._source.state(loaded, self._options.state))
+            return self._source.lower(loaded, self._resolver, self._control)
 
     def _kept(self) -> Compiled:
         if self._state is None:

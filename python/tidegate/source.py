@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidegate.admin import ACCOUNT
 from tidegate.errors import ConfigError, ConfigErrors, Place
+from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory
 
@@ -101,7 +102,8 @@ class Source:
 
     def compile(self, resolver: Resolver, control: str | None) -> Compiled:
         """Loads, lowers and resolves; raises ConfigErrors with all that is wrong."""
-        return self.lower(self.load(), resolver, control)
+        with no_collection():
+            return self.lower(self.load(), resolver, control)
 
     def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None) -> Compiled:
         """The second half of `compile`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tidegate.admin.redact import redacted
+from tidegate.background import aside
 from tidegate.policy import Decision, Request, answer, problem
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Admin:
         return _json(self._gateway.status())
 
     async def _config(self, _: Request) -> Decision:
-        return _json(redacted(msgspec.json.decode(self._gateway.plan())))
+        # A plan may be megabytes: hooks must not wait for it.
+        return await aside(lambda: _json(redacted(msgspec.json.decode(self._gateway.plan()))))
 
     async def _reload(self, request: Request) -> Decision:
         reloaded = await self._gateway.reload("asked by the admin API")
