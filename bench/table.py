@@ -29,7 +29,7 @@ class Budget:
     must: float
     aim: float | None = None
     unit: str = ""
-    # A count is the difference of two runs, in which a handful of stray calls are no finding.
+    # A count holds what the process does now and then besides (a timer, a wake-up); under strace, time is long.
     slack: float = 0.0
 
     def told(self, value: float) -> str:
@@ -53,7 +53,7 @@ BUDGETS = (
     Budget("reload", "reload_failed", "reload of 10,000 routes under load, failed requests", 0),
     Budget("reload", "reload_p99", "the same, p99 ÷ without reload", 1.5, 1.1),
     Budget("features", "features", "API key, limit, header edits, JSON log: CPU ÷ plain", 1.15),
-    Budget("syscalls", "syscalls_io_32", "sends and receives a small request", 4, slack=0.005),
+    Budget("syscalls", "syscalls_io_32", "sends and receives a small request", 4, slack=0.05),
     Budget("allocations", "allocations", "allocations a small request", 0, slack=0.005),
     Budget("start", "base_mb", "memory of the process", 50, None, " MB"),
     Budget("start", "start_seconds", "from exec to the first answer", 0.5, None, " s"),
@@ -100,12 +100,13 @@ def _absolute(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 def _projection(rows: dict[str, dict[str, Any]]) -> list[str]:
     figures = rows.get("workers", {}).get("figures", {})
-    if "projected_8_cores_rps" not in figures:
+    if "projected_8_cores_rps_low" not in figures:
         return []
+    low, high = (round(figures[f"projected_8_cores_rps_{end}"], -4) for end in ("low", "high"))
     return [
-        f"8 cores, **a projection and not a measurement**: about {figures['projected_8_cores_rps']:,.0f} small requests"
-        " a second where 8 cores run the proxy alone. It follows from the CPU of a request with one worker and with two"
-        f" ({figures['workers_growth']:.2f} times as much), each further worker taken to add the same."
+        f"8 cores, **a projection and not a measurement**: {low:,.0f} to {high:,.0f} small requests a second where"
+        f" 8 cores run the proxy alone. Two workers take {figures['workers_growth']:.2f} times the CPU a request that one"
+        " takes; the lower end lets each further worker add as much again, the upper end none."
     ]
 
 

@@ -59,7 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         write([result], described, told, settings.out)
         _show(result, time.monotonic() - began)
-    (settings.out / "README.md").write_text(report.page(report.load(settings.out))) if settings.out.exists() else None
+    measured = report.load(settings.out)
+    if measured:
+        page = report.page({name: measured[name] for name in ROWS if name in measured})
+        (settings.out / "README.md").write_text(page)
     if failed:
         say(f"not measured: {', '.join(failed)}")
     return 1 if failed else 0
