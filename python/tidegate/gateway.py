@@ -9,6 +9,7 @@ import contextlib
 import enum
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -129,7 +130,7 @@ class Gateway:
         try:
             self._start()
         except REFUSALS as error:
-            say(f"cannot start\n{error}", "error")
+            sys.stderr.write(f"{error}\n")  # FILE:LINE:COL first, as `check` has it
             self._let_go()
             return 1
         try:
