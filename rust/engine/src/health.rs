@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate_plan::{ActiveHealth, Address, Plan};
+use tidegate_plan::{ActiveHealth, Address, Plan, Upstream};
 use tidegate_upstream::{Probe, Turned};
 use tokio::{
     sync::watch,
@@ -89,8 +89,12 @@ impl Health {
 
     /// Probes what this plan wants probed from now on, and nothing else. An endpoint that is probed as before goes on
     /// as before; one that is probed in another manner keeps its state.
-    pub fn watch(&self, plan: &Plan, resolver: &Arc<Resolver>) {
-        let members = members(plan, resolver);
+    pub fn watch(&self, plan: &Plan, resolver: &Resolver) {
+        self.watch_upstreams(&plan.upstreams, resolver);
+    }
+
+    fn watch_upstreams(&self, upstreams: &[Upstream], resolver: &Resolver) {
+        let members = members(upstreams, resolver);
         let mut watched = lock(&self.watched);
         if let Some(before) = watched.take() {
             before.abort();
@@ -115,6 +119,7 @@ impl Health {
     }
 
     /// The same to wait for.
+    #[cfg(test)]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.state.told.subscribe()
     }
@@ -129,9 +134,9 @@ impl Drop for Health {
     }
 }
 
-fn members(plan: &Plan, resolver: &Resolver) -> Vec<Member> {
+fn members(upstreams: &[Upstream], resolver: &Resolver) -> Vec<Member> {
     let mut members = Vec::new();
-    for upstream in &plan.upstreams {
+    for upstream in upstreams {
         let Some(active) = &upstream.active else { continue };
         for endpoint in &upstream.endpoints {
             let site = match &endpoint.address {
@@ -262,3 +267,6 @@ fn tell(subject: &Subject, turned: Turned, why: Option<String>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

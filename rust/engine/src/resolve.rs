@@ -19,6 +19,8 @@ use lookup::{Answer, Lookups};
 
 use crate::{background, log};
 
+const HOSTS: &str = "/etc/hosts";
+
 /// An answer is used for at least this long, whatever its TTL.
 const TTL_LEAST: Duration = Duration::from_secs(1);
 
@@ -46,16 +48,11 @@ pub struct Resolver {
 
 /// Where answers come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// `/etc/resolv.conf` and `/etc/hosts`, read anew when they change.
-    System,
-    /// These servers and this hosts file.
-    Servers {
-        /// They are asked over UDP.
-        servers: Vec<SocketAddr>,
-        /// In the format of `/etc/hosts`; it need not be there.
-        hosts: PathBuf,
-    },
+pub struct Source {
+    /// They are asked over UDP; none for those of `/etc/resolv.conf`, which is read anew when it changes.
+    pub servers: Vec<SocketAddr>,
+    /// In the format of `/etc/hosts`; read anew when it changes, and it need not be there.
+    pub hosts: PathBuf,
 }
 
 /// How often names are looked up. Only tests have another than the default.
@@ -86,7 +83,6 @@ struct Entry {
     host: String,
     port: u16,
     addresses: Mutex<Arc<[SocketAddr]>>,
-    generation: AtomicU64,
     changes: Arc<Changes>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -101,7 +97,7 @@ struct Changes {
 impl Resolver {
     /// Answers come from the system's configuration.
     pub fn start() -> Arc<Self> {
-        Self::with(Source::System, Pace::default())
+        Self::with(Source { servers: Vec::new(), hosts: HOSTS.into() }, Pace::default())
     }
 
     /// Answers come from `source`.
@@ -130,7 +126,6 @@ impl Resolver {
             host: key.0.clone(),
             port,
             addresses: Mutex::new(literal.map(|ip| SocketAddr::new(ip, port)).into_iter().collect()),
-            generation: AtomicU64::new(0),
             changes: self.changes.clone(),
             task: Mutex::default(),
         });
@@ -159,16 +154,6 @@ impl Name {
     pub fn addresses(&self) -> Arc<[SocketAddr]> {
         lock(&self.0.addresses).clone()
     }
-
-    /// Moves whenever the addresses have changed. One load.
-    pub fn generation(&self) -> u64 {
-        self.0.generation.load(Ordering::Acquire)
-    }
-
-    /// The name, lower case.
-    pub fn host(&self) -> &str {
-        &self.0.host
-    }
 }
 
 impl Entry {
@@ -184,7 +169,6 @@ impl Entry {
             }
             *known = addresses;
         }
-        self.generation.fetch_add(1, Ordering::Release);
         let generation = self.changes.generation.fetch_add(1, Ordering::Release) + 1;
         self.changes.told.send_replace(generation);
     }
@@ -270,3 +254,6 @@ impl Course {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,9 @@ pub use format::Format;
 pub use lines::Lines;
 pub use record::Record;
 pub use tell::{flush_told, tell};
-pub use writer::{Log, LogError};
+pub use writer::Log;
 
 #[cfg(test)]
-pub(crate) mod samples;
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ impl Log {
         self.0.queue.wait_until_written(CLOSE_MOST);
     }
 
-    pub(super) fn queue(&self) -> &Queue {
+    pub(super) fn queue(&self) -> &Arc<Queue> {
         &self.0.queue
     }
 }

@@ -27,10 +27,8 @@ const LIMITS_MOST: usize = 4096;
 /// Hooks that are counted apart.
 const HOOKS_MOST: usize = 1024;
 
-/// The slot of what has no name: a request that no route took.
-pub const NONE: u32 = 0;
-/// The slot of what came after all others were taken.
-pub const OTHER: u32 = 1;
+/// The slot of what came after all others were taken. Slot 0 is that of what has no name.
+const OTHER: u32 = 1;
 
 /// All counters, and the names of their slots.
 #[derive(Debug)]
@@ -113,3 +111,6 @@ impl Metrics {
         self.workers.iter().map(|worker| part(worker)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

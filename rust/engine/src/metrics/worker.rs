@@ -91,7 +91,7 @@ impl WorkerMetrics {
         }
     }
 
-    /// An exchange ended. Bytes are those of bodies.
+    /// An exchange ended. `route` is 0 where no route took it; bytes are those of bodies.
     pub fn request(&self, route: u32, status: u16, nanoseconds: u64, bytes_in: u64, bytes_out: u64) {
         self.requests.add(1);
         self.durations.count(nanoseconds);

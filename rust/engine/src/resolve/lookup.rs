@@ -22,7 +22,6 @@ use hickory_resolver::{
 use super::Source;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-const HOSTS: &str = "/etc/hosts";
 
 /// How often it is looked whether these files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -138,28 +137,23 @@ impl Lookups {
 
     fn files(&self) -> [Option<SystemTime>; 2] {
         let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-        match &self.source {
-            Source::System => [changed(Path::new(RESOLV_CONF)), changed(Path::new(HOSTS))],
-            Source::Servers { hosts, .. } => [None, changed(hosts)],
-        }
+        [changed(Path::new(RESOLV_CONF)), changed(&self.source.hosts)]
     }
 
     fn make(&self) -> Made {
-        let (config, mut options) = match &self.source {
+        let (config, mut options) = if self.source.servers.is_empty() {
             // Without a configuration the server is the one on this machine (resolv.conf(5)).
-            Source::System => system_conf::read_system_conf().unwrap_or_else(|_| {
+            system_conf::read_system_conf().unwrap_or_else(|_| {
                 let local = NameServerConfig::udp_and_tcp(IpAddr::from([127, 0, 0, 1]));
                 (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
-            }),
-            Source::Servers { servers, .. } => {
-                let servers = servers.iter().map(|server| {
-                    let mut udp = ConnectionConfig::udp();
-                    udp.port = server.port();
-                    NameServerConfig::new(server.ip(), true, vec![udp])
-                });
-                let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-                (config, ResolverOpts::default())
-            }
+            })
+        } else {
+            let servers = self.source.servers.iter().map(|server| {
+                let mut udp = ConnectionConfig::udp();
+                udp.port = server.port();
+                NameServerConfig::new(server.ip(), true, vec![udp])
+            });
+            (ResolverConfig::from_parts(None, Vec::new(), servers.collect()), ResolverOpts::default())
         };
         // What is known is kept by the names themselves; the search list and the hosts file are gone through here,
         // so that both families of a name come from the same place.
@@ -167,11 +161,7 @@ impl Lookups {
         options.use_hosts_file = ResolveHosts::Never;
         options.timeout = options.timeout.min(TIMEOUT_MOST);
         let mut hosts = Hosts::default();
-        let path = match &self.source {
-            Source::System => Path::new(HOSTS),
-            Source::Servers { hosts, .. } => hosts,
-        };
-        if let Ok(file) = fs::File::open(path) {
+        if let Ok(file) = fs::File::open(&self.source.hosts) {
             // Lines before a fault are good.
             let _ = hosts.read_hosts_conf(file);
         }
@@ -253,5 +243,30 @@ fn describe(error: &NetError) -> String {
     match error {
         NetError::Timeout => "no name server answered in time".into(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(host: &str, search: &[&str], ndots: usize) -> Vec<String> {
+        let search = search.iter().map(|domain| domain.parse().unwrap()).collect();
+        let made = Made { dns: Err(String::new()), hosts: Hosts::default(), search, ndots };
+        let name = Name::from_utf8(host).unwrap();
+        made.candidates(&name).iter().map(Name::to_string).collect()
+    }
+
+    #[test]
+    fn a_name_with_few_dots_is_tried_in_the_search_list_first() {
+        let search = ["ns.svc.cluster.local.", "svc.cluster.local"];
+        assert_eq!(candidates("api", &search, 5), ["api.ns.svc.cluster.local.", "api.svc.cluster.local.", "api."]);
+        let far = candidates("api.example.com", &search, 2);
+        assert_eq!(far, ["api.example.com.", "api.example.com.ns.svc.cluster.local.", "api.example.com.svc.cluster.local."]);
+    }
+
+    #[test]
+    fn a_name_that_ends_with_a_dot_is_tried_as_it_is() {
+        assert_eq!(candidates("api.", &["example.com"], 5), ["api."]);
     }
 }
