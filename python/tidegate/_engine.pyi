@@ -5,6 +5,8 @@ Everything here is thread-safe. No method waits for traffic except `stop`, which
 
 from typing import final
 
+__all__ = ["Call", "EngineError", "Gateway", "PlanRejected", "Verdict", "check", "explain", "version"]
+
 class PlanRejected(Exception):
     """The engine refuses a plan; `path` is the place in it (`routes[3].action`), empty where it is no plan at all."""
 
@@ -70,7 +72,7 @@ class Verdict:
         upstream: str | None = None,
         status: int | None = None,
         response_headers: list[tuple[str, str]] = ...,
-        body: bytes = b"",
+        body: bytes = ...,
         reason: str | None = None,
     ) -> Verdict: ...
 
