@@ -1,6 +1,6 @@
 """The engine as Python sees it: one plan in, bound addresses and counters out, hook calls and answers by value.
 
-Everything here is thread-safe. No method waits for traffic except `stop`, which lets other Python threads run meanwhile.
+Everything here is thread-safe, and what may take long (`start`, `apply`, `stop`) lets other Python threads run meanwhile.
 """
 
 from typing import final
@@ -14,7 +14,7 @@ class PlanRejected(Exception):
     why: str
 
 class EngineError(Exception):
-    """The plan is fine and the machine says no: an address in use, no descriptors left. Names the listener and the reason."""
+    """The plan is fine and the machine says no: an address in use, no descriptors left. Names listener and reason."""
 
 @final
 class Call:
