@@ -113,7 +113,8 @@ def show(parts: plan.Template) -> str:
     out: list[str] = []
     for part in parts:
         if out and out[-1].endswith("$") and not isinstance(part, plan.Text):
-            out[-1] = out[-1][:-1] + "${dollar}"
+            bare = out[-1].rstrip("$")
+            out[-1] = bare + "${dollar}" * (len(out[-1]) - len(bare))
         match part:
             case plan.Text(value=value):
                 out.append(value.replace("${", "$${"))
