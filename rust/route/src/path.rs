@@ -170,3 +170,144 @@ fn decode_into(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathRefusal> {
     out.extend_from_slice(rest);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(raw: &str) -> Result<String, PathRefusal> {
+        let mut scratch = Vec::new();
+        let path = normalise_path(raw.as_bytes(), true, &mut scratch)?;
+        Ok(String::from_utf8(path.to_vec()).unwrap())
+    }
+
+    fn unmerged(raw: &str) -> Result<String, PathRefusal> {
+        let mut scratch = Vec::new();
+        let path = normalise_path(raw.as_bytes(), false, &mut scratch)?;
+        Ok(String::from_utf8(path.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn every_spelling_of_deny_is_deny() {
+        for raw in [
+            "/deny",
+            "//deny",
+            "///deny",
+            "/./deny",
+            "/././deny",
+            "/x/../deny",
+            "/%64eny",
+            "/%64%65%6e%79",
+            "/d%65ny",
+            "/%2e/deny",
+            "/x/%2e%2e/deny",
+            "/x/%2E./deny",
+            "/x/.%2e/deny",
+            "/x//../deny",
+            "/x/y/../../deny",
+            "/x/.//../deny",
+            "/.//deny",
+            "//./deny",
+        ] {
+            assert_eq!(normal(raw).as_deref(), Ok("/deny"), "{raw}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_resolved_as_rfc_3986_has_it() {
+        for (raw, expected) in [
+            ("/a/b/c/./../../g", "/a/g"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("/a/..", "/"),
+            ("/.", "/"),
+            ("/./", "/"),
+            ("/a/../", "/"),
+            ("/...", "/..."),
+            ("/.a/..b/c.", "/.a/..b/c."),
+            ("/.well-known/x", "/.well-known/x"),
+            ("", "/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/a//", "/a/"),
+            ("/a/..//b", "/b"),
+        ] {
+            assert_eq!(normal(raw).as_deref(), Ok(expected), "{raw}");
+        }
+    }
+
+    #[test]
+    fn slashes_that_are_not_merged_are_segments() {
+        assert_eq!(unmerged("//a//b/").as_deref(), Ok("//a//b/"));
+        assert_eq!(unmerged("/a//../b").as_deref(), Ok("/a/b"));
+        assert_eq!(unmerged("/a/..//b").as_deref(), Ok("//b"));
+    }
+
+    #[test]
+    fn nothing_is_decoded_twice_and_no_separator_comes_from_data() {
+        for (raw, expected) in [
+            ("/a%2fb", "/a%2Fb"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/%252e%252e/b", "/%252e%252e/b"),
+            ("/%25", "/%25"),
+            ("/a%252fb", "/a%252fb"),
+            ("/a%0d%0ab%7f%1F", "/a%0D%0Ab%7F%1F"),
+            ("/a%20b%3Fc%23d%5c", "/a b?c#d\\"),
+            ("/caf%C3%A9", "/café"),
+            ("/a;v=1/b;x", "/a;v=1/b;x"),
+        ] {
+            assert_eq!(normal(raw).as_deref(), Ok(expected), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_normal_form_is_refused_by_name() {
+        use PathRefusal::*;
+        for (raw, refusal) in [
+            ("/%", BadPercent),
+            ("/%4", BadPercent),
+            ("/%zz", BadPercent),
+            ("/a%4g/b", BadPercent),
+            ("/%/41", BadPercent),
+            ("/a%00b", Nul),
+            ("/a\0b", Nul),
+            ("/..", AboveRoot),
+            ("/../a", AboveRoot),
+            ("/a/../../b", AboveRoot),
+            ("//../a", AboveRoot),
+            ("/%2e%2e/a", AboveRoot),
+            ("*", NotAbsolute),
+            ("a/b", NotAbsolute),
+            ("%2Fa", NotAbsolute),
+            ("/a/..%2Fdeny", AmbiguousDots),
+            ("/a%2F..%2Fdeny", AmbiguousDots),
+            ("/a%2f%2e%2e", AmbiguousDots),
+            ("/a/..;/deny", AmbiguousDots),
+            ("/.;x/deny", AmbiguousDots),
+            ("/a/%2e%2e%3b/deny", AmbiguousDots),
+            ("/a/..\\deny", AmbiguousDots),
+            ("/a\\..\\deny", AmbiguousDots),
+            ("/a%5C..%5Cdeny", AmbiguousDots),
+        ] {
+            assert_eq!(normal(raw), Err(refusal), "{raw}");
+        }
+    }
+
+    #[test]
+    fn dots_inside_a_name_or_a_parameter_are_not_ambiguous() {
+        for raw in
+            ["/a..b", "/a;v=..", "/a;..", "/a;v=1.2/b", "/..a;b", "/a%2F..b", "/a%2F...", "/a%252F..%252F"]
+        {
+            assert!(normal(raw).is_ok(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_path_in_its_normal_form_is_borrowed() {
+        for raw in ["/", "/v1/models", "/.well-known/acme", "/a;b=c/d", "/caf\u{e9}"] {
+            let mut scratch = Vec::new();
+            let path = normalise_path(raw.as_bytes(), true, &mut scratch).unwrap();
+            assert!(std::ptr::eq(path, raw.as_bytes()), "{raw}");
+        }
+    }
+}

@@ -39,16 +39,35 @@ impl Rewriter {
         self.path.is_some() || self.query.is_some()
     }
 
-    /// Appends the new target in origin form (RFC 9112 §3.2.1).
+    /// Whether the query changes; where not, [`rewrite_target`](Self::rewrite_target) takes the client's whole.
+    pub fn rewrites_query(&self) -> bool {
+        self.query.is_some()
+    }
+
+    /// Appends the new target in origin form (RFC 9112 §3.2.1): what [`rewrite_path`](Self::rewrite_path) and
+    /// [`rewrite_query`](Self::rewrite_query) append. `out` is left as it was where the path is refused.
+    pub fn rewrite_target(
+        &self,
+        head: &RequestHead,
+        path: &[u8],
+        prefix_len: usize,
+        vars: &(impl Variables + ?Sized),
+        out: &mut Vec<u8>,
+    ) -> Result<(), PathRefusal> {
+        self.rewrite_path(head, path, prefix_len, vars, out)?;
+        self.rewrite_query(head, vars, out);
+        Ok(())
+    }
+
+    /// Appends the new path. `path` is the normalised one and `prefix_len` what [`Found`](crate::Found) says of it.
     ///
-    /// `path` is the normalised path and `prefix_len` what [`Found`](crate::Found) says of it. Without a new path
-    /// the client's bytes stay; a new one is encoded so that it is a path, whatever came in by variables, and
-    /// begins with `/`. Where a prefix is replaced, what is behind it keeps the client's spelling unless that had
-    /// to be normalised. Without a new query the client's is kept; an empty one leaves without `?`.
+    /// Without a new path the client's bytes stay; a new one is encoded so that it is a path, whatever came in by
+    /// variables, and begins with `/`. Where a prefix is replaced, what is behind it keeps the client's spelling
+    /// unless it had to be resolved.
     ///
     /// Refused is a path with `.` or `..` segments or with a NUL, which a pattern or a variable can put together
     /// from harmless pieces: `/a../b` under `^/a(.*)` and `/data/$1`. `out` is left as it was then.
-    pub fn rewrite_target(
+    pub fn rewrite_path(
         &self,
         head: &RequestHead,
         path: &[u8],
@@ -58,21 +77,26 @@ impl Rewriter {
     ) -> Result<(), PathRefusal> {
         let start = out.len();
         let raw = head.slice(head.path);
-        match &self.path {
-            None => {
-                out.extend_from_slice(if raw.is_empty() { b"/" } else { raw });
-            }
-            Some(rule) => {
-                rule.write(raw, path, prefix_len, vars, out);
-                if out.get(start) != Some(&b'/') {
-                    out.insert(start, b'/');
-                }
-                if let Some(refusal) = refusal(&out[start..]) {
-                    out.truncate(start);
-                    return Err(refusal);
-                }
-            }
+        let Some(rule) = &self.path else {
+            out.extend_from_slice(if raw.is_empty() { b"/" } else { raw });
+            return Ok(());
+        };
+        rule.write(raw, path, prefix_len, vars, out);
+        if out.get(start) != Some(&b'/') {
+            out.insert(start, b'/');
         }
+        match refusal(&out[start..]) {
+            Some(refusal) => {
+                out.truncate(start);
+                Err(refusal)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Appends `?` and the new query, or the client's own where the route gives none. An empty one that the route
+    /// gives leaves without `?`.
+    pub fn rewrite_query(&self, head: &RequestHead, vars: &(impl Variables + ?Sized), out: &mut Vec<u8>) {
         match &self.query {
             None if head.has_query => {
                 out.push(b'?');
@@ -88,7 +112,6 @@ impl Rewriter {
                 }
             }
         }
-        Ok(())
     }
 
     /// Appends the value of the new Host field; `false`, with nothing written, where the client's stays: the route

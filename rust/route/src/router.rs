@@ -6,7 +6,7 @@ use tidegate_message::RequestHead;
 use tidegate_plan::{Matches, PathMatch};
 
 use crate::{
-    Captures,
+    Captures, PathRefusal,
     conditions::Conditions,
     normalise_host, normalise_path,
     pattern::Pattern,
@@ -167,6 +167,13 @@ struct Builder {
     conditions: Vec<Conditions>,
 }
 
+/// A path condition as tables are keyed by it.
+enum Key {
+    Exact(Box<[u8]>),
+    Prefix(Box<[u8]>),
+    Pattern(u32),
+}
+
 type Problem = (String, String);
 
 impl Builder {
@@ -177,13 +184,12 @@ impl Builder {
             written.conditions = count;
             self.conditions.push(conditions);
         }
-        if let PathMatch::Prefix { value } | PathMatch::Exact { value } = &matches.path {
-            check_path(value).map_err(at("path.value"))?;
-        }
-        let pattern = match &matches.path {
-            PathMatch::Regex { value } => self.pattern(value).map_err(at("path.value"))?,
-            _ => 0,
+        let key = match &matches.path {
+            PathMatch::Exact { value } => normal_form(value).map(Key::Exact),
+            PathMatch::Prefix { value } => normal_form(value).map(Key::Prefix),
+            PathMatch::Regex { value } => self.pattern(value).map(Key::Pattern),
         };
+        let key = key.map_err(at("path.value"))?;
         let mut tables = Vec::with_capacity(matches.hosts.len().max(1));
         for (index, host) in matches.hosts.iter().enumerate() {
             tables.push(self.host(host).map_err(at(&format!("hosts[{index}]")))?);
@@ -195,14 +201,10 @@ impl Builder {
         tables.dedup();
         for table in tables {
             let draft = &mut self.drafts[table as usize];
-            match &matches.path {
-                PathMatch::Exact { value } => {
-                    draft.exact.entry(value.as_bytes().into()).or_default().push(written)
-                }
-                PathMatch::Prefix { value } => {
-                    draft.prefixes.entry(value.as_bytes().into()).or_default().push(written);
-                }
-                PathMatch::Regex { .. } => draft.pattern(pattern).push(written),
+            match &key {
+                Key::Exact(path) => draft.exact.entry(path.clone()).or_default().push(written),
+                Key::Prefix(path) => draft.prefixes.entry(path.clone()).or_default().push(written),
+                Key::Pattern(index) => draft.pattern(*index).push(written),
             }
         }
         Ok(())
@@ -265,19 +267,18 @@ fn table_at(slot: &mut Option<u32>, drafts: &mut Vec<Draft>) -> u32 {
     })
 }
 
-/// A path that no normalised path can equal would never match; better said than silently so.
-fn check_path(value: &str) -> Result<(), String> {
+/// A configured path is spelled as in a URL, in any spelling: `/caf%C3%A9` and `/café` are the same.
+fn normal_form(value: &str) -> Result<Box<[u8]>, String> {
     if !value.starts_with('/') {
         return Err(format!("`{value}` must begin with `/`"));
     }
     let mut scratch = Vec::new();
     match normalise_path(value.as_bytes(), false, &mut scratch) {
-        Ok(normal) if normal == value.as_bytes() => Ok(()),
-        Ok(normal) => {
-            let normal = String::from_utf8_lossy(normal);
-            Err(format!("`{value}` never matches, since paths are normalised first; write `{normal}`"))
+        Ok(normal) => Ok(normal.into()),
+        Err(PathRefusal::BadPercent) => {
+            Err(format!("`{value}`: a percent sign begins an escape; write `%25` for the sign itself"))
         }
-        Err(refusal) => Err(format!("`{value}` never matches: a request with it is refused ({refusal})")),
+        Err(refusal) => Err(format!("`{value}` never matches: a request for it is refused ({refusal})")),
     }
 }
 
