@@ -1,6 +1,6 @@
 """The engine as Python sees it: one plan in, bound addresses and counters out, hook calls and answers by value.
 
-Everything here is thread-safe, and what may take long (`start`, `apply`, `stop`) lets other Python threads run meanwhile.
+Everything is thread-safe, and what may take long (`start`, `apply`, `stop`) lets other Python threads run meanwhile.
 """
 
 from typing import final
