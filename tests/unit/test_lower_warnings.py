@@ -48,7 +48,7 @@ CASES = [
     ),
     pytest.param(
         "admin: 0.0.0.0:9640\n" + ROUTES + "  - respond: 204\n",
-        "t.yaml:1:8: warning: whoever reaches `0.0.0.0:9640` can change the configuration; "
+        "t.yaml:1:8: warning: whoever reaches `0.0.0.0:9640` sees the configuration and the metrics; "
         "bind 127.0.0.1 or a Unix socket, or guard it by a firewall",
         id="open-admin",
     ),

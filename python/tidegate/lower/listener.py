@@ -59,7 +59,7 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
             if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
                 work.warn(
                     path,
-                    f"whoever reaches `{text}` can change the configuration",
+                    f"whoever reaches `{text}` sees the configuration and the metrics",
                     "bind 127.0.0.1 or a Unix socket, or guard it by a firewall",
                 )
     return list(range(first, len(work.listeners)))
