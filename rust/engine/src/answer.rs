@@ -119,8 +119,8 @@ fn write(
     next: Next,
 ) {
     exchange.status = answer.status;
+    // Behind what may still have to go out of an informational response.
     let mut out = std::mem::take(&mut exchange.to_client);
-    out.clear();
     write_status(&mut out, answer.status, reason_phrase(answer.status).as_bytes());
     out.extend_from_slice(b"Date: ");
     worker.date(&mut out);

@@ -9,11 +9,14 @@ pub fn handle() -> Option<&'static Handle> {
     static HANDLE: OnceLock<Option<Handle>> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            start().inspect_err(|error| {
-                let text = format!("names can't be resolved and endpoints not probed: no thread for it: {error}");
-                crate::log::tell("error", "background", &text);
-            })
-            .ok()
+            start()
+                .inspect_err(|error| {
+                    let text = format!(
+                        "names can't be resolved and endpoints not probed: no thread for it: {error}"
+                    );
+                    crate::log::tell("error", "background", &text);
+                })
+                .ok()
         })
         .as_ref()
 }

@@ -280,6 +280,12 @@ fn response_fields(
             (tells_id && name.eq_ignore_ascii_case(id_header)) || route.response_edits.removes(name)
         });
     }
+    if head.known(Known::Date).is_none() {
+        // RFC 9110 §6.6.1: whoever forwards a response without a date adds the time at which it came.
+        out.extend_from_slice(b"Date: ");
+        worker.date(out);
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(&exchange.fields);
     if tells_id {
         push_field(out, id_header, exchange.request_id().as_bytes());

@@ -17,7 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     io::Stream,
     timer::Deadline,
-    worker::Worker,
+    worker::{Listening, Worker},
 };
 
 /// A client connection between two requests.
@@ -27,8 +27,8 @@ pub struct Connection {
     pub stream: Stream,
     /// The address at the other end, or the one that a PROXY header told.
     pub peer: SocketAddr,
-    /// Index of the listener in the plan that the connection was accepted under.
-    pub listener: u32,
+    /// The listener that it came to.
+    pub listening: Rc<Listening>,
     /// Exchanges so far.
     pub exchanges: u32,
     /// A PROXY header must come first.
@@ -111,6 +111,12 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
                 break Close::Refused;
             }
+        }
+        if connection.listening.is_gone() {
+            // A reload took the listener away while this request was on its way.
+            let failure = Failure::gateway(Cause::NoRoute);
+            exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+            break Close::Drain;
         }
         connection.exchanges = connection.exchanges.saturating_add(1);
         match exchange::run(&worker, &mut connection, &mut exchange).await {
@@ -345,7 +351,7 @@ where
 
 impl<F, M> Drop for Task<F, M> {
     fn drop(&mut self) {
-        self.worker.disconnected(self.admin);
+        self.worker.uncount(self.admin);
         self.worker.metrics.connection_closed();
     }
 }
@@ -355,6 +361,7 @@ fn poll_idle(worker: &Worker, connection: &Connection, cx: &mut Context<'_>) -> 
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,
     }

@@ -174,11 +174,11 @@ impl Engine {
         let prepared = Arc::new(prepared);
         let open: Vec<&str> = current.plan.listeners.iter().map(|listener| listener.name.as_str()).collect();
         let bound = self.bind(&prepared, &open)?;
+        let addresses = self.install(&mut state, prepared, bound)?;
         state.generation += 1;
         state.retired.push(current);
-        let addresses = self.install(&mut state, prepared, bound);
         state.retired.retain(|plan| Arc::strong_count(plan) > 1);
-        addresses
+        Ok(addresses)
     }
 
     /// Binds the listeners that are not open yet: all of them or none.

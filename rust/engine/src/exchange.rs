@@ -48,7 +48,7 @@ async fn journey(
     exchange.expect(&facts);
 
     // match
-    let route = match stage::matching::find(plan, connection.listener, exchange) {
+    let route = match stage::matching::find(plan, exchange) {
         Ok(index) => &plan.shared.routes[index as usize],
         Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
     };

@@ -127,7 +127,6 @@ impl Forward<'_> {
 
     /// Tells the client. One that is still sending its body is told and let go.
     async fn give_up(&self, connection: &mut Connection, exchange: &mut Exchange, failure: Failure) -> Next {
-        exchange.to_client.clear();
         answer::fail(self.worker, self.plan, connection, exchange, Some(self.route), failure).await
     }
 

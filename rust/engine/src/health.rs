@@ -200,11 +200,10 @@ impl State {
         }
         let Some(runtime) = background::handle() else { return };
         for (subject, manner) in wanted {
-            if !running.contains_key(&subject) {
+            running.entry(subject).or_insert_with_key(|subject| {
                 let task = check(Arc::downgrade(self), subject.clone(), manner.clone());
-                let task = runtime.spawn(task).abort_handle();
-                running.insert(subject, Running { manner, task });
-            }
+                Running { manner, task: runtime.spawn(task).abort_handle() }
+            });
         }
     }
 
@@ -256,7 +255,9 @@ async fn check(state: Weak<State>, subject: Subject, manner: Manner) {
 fn tell(subject: &Subject, turned: Turned, why: Option<String>) {
     let Subject { upstream, target } = subject;
     match turned {
-        Turned::Up => log::tell("info", "probe", &format!("upstream {upstream}: probes find {target} up again")),
+        Turned::Up => {
+            log::tell("info", "probe", &format!("upstream {upstream}: probes find {target} up again"))
+        }
         Turned::Down => {
             let why = why.unwrap_or_default();
             log::tell("warn", "probe", &format!("upstream {upstream}: probes find {target} down: {why}"));

@@ -218,7 +218,7 @@ impl Exchange {
     /// Notes who is there, once the head has come.
     pub fn enter(&mut self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) {
         let shared = &plan.shared;
-        self.listener = connection.listener;
+        self.listener = connection.listening.index.get();
         self.peer = connection.peer;
         let peer = connection::peer_ip(connection);
         self.peer_trusted = shared.trusted.contains(peer);

@@ -45,7 +45,7 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
         request_id: exchange.request_id(),
         traceparent: exchange.head.known(Known::Traceparent).unwrap_or_default(),
         host: &exchange.host,
-        listener: &shared.plan.listeners[exchange.listener as usize].name,
+        listener: shared.plan.listeners.get(exchange.listener as usize).map_or("", |listener| &listener.name),
     };
     lines.line(|out| format.write(&record, &Variables { worker, plan, exchange }, out));
 }

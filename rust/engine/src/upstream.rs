@@ -291,13 +291,25 @@ impl Attempt<'_> {
         deadline.set(connect_ms);
         let mut connecting = pin!(io::connect(&self.endpoint.target));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(Cause::ConnectTimeout)),
+            Poll::Pending if deadline.poll_passed(cx) => {
+                Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
+            }
             Poll::Pending => Poll::Pending,
-            Poll::Ready(connected) => Poll::Ready(connected.map_err(|_| Cause::ConnectFailed)),
+            Poll::Ready(connected) => {
+                Poll::Ready(connected.map_err(|error| (Cause::ConnectFailed, error.to_string())))
+            }
         })
         .await;
         worker.look_at_clock();
-        let stream = connected.map_err(Failure::upstream)?;
+        let stream = connected.map_err(|(cause, why)| {
+            let (upstream, endpoint) = (&self.upstream.name, &self.endpoint.text);
+            crate::log::tell(
+                "warn",
+                "connect",
+                &format!("upstream {upstream}: no connection to {endpoint}: {why}"),
+            );
+            Failure::upstream(cause)
+        })?;
         Ok(Link { stream, reused: false, born: worker.now(), permit })
     }
 

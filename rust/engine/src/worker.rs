@@ -3,18 +3,24 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
+    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
-    task::{AbortHandle, LocalSet},
+    sync::{
+        Notify,
+        mpsc::{UnboundedReceiver, UnboundedSender},
+    },
+    task::LocalSet,
     time::Instant,
 };
 
@@ -111,8 +117,8 @@ pub enum Message {
     },
     /// Serves this connection, which another worker accepted.
     Serve {
-        /// Index of the listener in the plan.
-        listener: u32,
+        /// The listener's name.
+        listener: Arc<str>,
         /// The connection.
         accepted: Accepted,
     },
@@ -198,7 +204,7 @@ impl Worker {
     }
 
     /// A connection has gone, or could not be started.
-    pub fn disconnected(&self, admin: bool) {
+    pub fn uncount(&self, admin: bool) {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
         if admin {
             self.shared.admin_connections.fetch_sub(1, Ordering::Relaxed);
@@ -269,14 +275,16 @@ pub async fn main(
             biased;
             message = inbox.recv() => match message {
                 Some(Message::Plan { prepared, bound, done }) => {
-                    listeners.change(&prepared, bound);
+                    if listeners.change(&prepared, bound) {
+                        worker.timers.wake_all();
+                    }
                     let next = WorkerPlan::new(prepared, Some(&worker.plan()), &worker.shared, index);
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match accepted.attach() {
-                    Ok((stream, peer)) => serve(stream, peer, listener),
-                    Err(_) => worker.disconnected(false),
+                Some(Message::Serve { listener, accepted }) => match listeners.open.get(&listener) {
+                    Some(listening) => serve(accepted, listening.clone()),
+                    None => worker.uncount(false),
                 },
                 Some(Message::Drain) => {
                     worker.draining.set(true);
@@ -313,10 +321,13 @@ impl WorkerPlan {
         shared: &Arc<Shared>,
         worker: usize,
     ) -> Self {
+        let before = before.map_or(&[][..], |plan| &plan.upstreams);
+        let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
         let upstreams = (prepared.plan.upstreams.iter())
             .map(|upstream| {
-                let kept = before.and_then(|plan| plan.upstreams.iter().find(|kept| kept.plan == *upstream));
-                kept.cloned().unwrap_or_else(|| Rc::new(Upstream::new(upstream, shared, worker)))
+                let kept = before.get(upstream.name.as_str()).filter(|kept| kept.plan == *upstream);
+                kept.map(|kept| (*kept).clone())
+                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, shared, worker)))
             })
             .collect();
         let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
@@ -330,62 +341,75 @@ impl WorkerPlan {
 }
 
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(crate::io::Stream, std::net::SocketAddr, u32)>;
+type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
-    Rc::new(move |stream, peer, listener| {
+    Rc::new(move |accepted, listening| {
         let plan = worker.plan();
-        let Some(listening) = plan.shared.plan.listeners.get(listener as usize) else {
-            worker.disconnected(false);
+        let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
+        let (Some(listener), Ok((stream, peer))) = (listener, accepted.attach()) else {
+            worker.uncount(false);
             return;
         };
-        if listening.admin {
+        if listener.admin {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
+        worker.metrics.connection_opened();
         let deadline = worker.timers.deadline();
         deadline.set(plan.shared.plan.server.keep_alive_ms);
         let connection = Connection {
             stream,
             peer,
-            listener,
+            listening,
             exchanges: 0,
-            expects_proxy: listening.proxy_protocol,
-            admin: listening.admin,
+            expects_proxy: listener.proxy_protocol,
+            admin: listener.admin,
             deadline,
         };
-        worker.metrics.connection_opened();
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
     })
 }
 
-/// The listening sockets of a worker.
+/// A listener that this worker serves; its connections hold on to it.
+#[derive(Debug)]
+pub struct Listening {
+    /// Its index in the plan of the day; past the end once no plan has it any more.
+    pub index: Cell<u32>,
+    name: Arc<str>,
+    admin: bool,
+    closed: Notify,
+}
+
+impl Listening {
+    /// Whether no plan has it any more.
+    pub fn is_gone(&self) -> bool {
+        self.index.get() == u32::MAX
+    }
+}
+
+/// The listening sockets of a worker, by name.
 struct Listeners {
     worker: Rc<Worker>,
     serve: Serve,
-    /// By the listener's name.
-    open: HashMap<String, Open>,
-}
-
-struct Open {
-    /// Its index in the plan of the day.
-    index: Rc<Cell<u32>>,
-    admin: bool,
-    task: AbortHandle,
+    open: HashMap<Arc<str>, Rc<Listening>>,
 }
 
 impl Listeners {
-    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) {
+    /// Goes over to the listeners of another plan. `true`: one of the old ones has gone.
+    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) -> bool {
+        let before = self.open.len();
         let listeners = &prepared.plan.listeners;
-        self.open.retain(|name, open| {
-            let index = listeners.iter().position(|listener| listener.name == *name);
-            match index {
-                Some(index) => open.index.set(index as u32),
-                None => open.task.abort(),
+        self.open.retain(|name, listening| {
+            let index = listeners.iter().position(|listener| *listener.name == **name);
+            listening.index.set(index.map_or(u32::MAX, |index| index as u32));
+            if index.is_none() {
+                listening.closed.notify_one();
             }
             index.is_some()
         });
+        let one_has_gone = self.open.len() < before;
         for (index, bound) in bound {
             let listener = &listeners[index as usize];
             match Acceptor::new(bound) {
@@ -396,65 +420,91 @@ impl Listeners {
                 }
             }
         }
+        one_has_gone
     }
 
     fn open(&mut self, name: &str, admin: bool, index: u32, acceptor: Acceptor) {
-        let index = Rc::new(Cell::new(index));
-        let accepting = accept(self.worker.clone(), self.serve.clone(), index.clone(), acceptor);
-        let task = tokio::task::spawn_local(accepting).abort_handle();
-        self.open.insert(name.to_owned(), Open { index, admin, task });
+        let name: Arc<str> = name.into();
+        let listening =
+            Listening { index: Cell::new(index), name: name.clone(), admin, closed: Notify::new() };
+        let listening = Rc::new(listening);
+        tokio::task::spawn_local(accept(
+            self.worker.clone(),
+            self.serve.clone(),
+            listening.clone(),
+            acceptor,
+        ));
+        self.open.insert(name, listening);
     }
 
+    /// Closes all but the admin listeners.
     fn drain(&mut self) {
-        self.open.retain(|_, open| {
-            if !open.admin {
-                open.task.abort();
+        self.open.retain(|_, listening| {
+            if !listening.admin {
+                listening.closed.notify_one();
             }
-            open.admin
+            listening.admin
         });
     }
 }
 
-/// Accepts for one listener, for ever.
-async fn accept(worker: Rc<Worker>, serve: Serve, listener: Rc<Cell<u32>>, mut acceptor: Acceptor) {
+/// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
+async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
     loop {
-        let accepted = match acceptor.accept().await {
-            Ok(accepted) => accepted,
+        let accepted = tokio::select! {
+            biased;
+            accepted = acceptor.accept() => accepted,
+            () = listening.closed.notified() => {
+                while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
+                    place(&worker, &serve, &listening, accepted);
+                }
+                return;
+            }
+        };
+        match accepted {
+            Ok(accepted) => place(&worker, &serve, &listening, accepted),
             Err(error) => {
                 worker.metrics.accept_failed();
                 if out_of_descriptors(&error) {
-                    crate::log::tell(
-                        "error",
-                        "descriptors",
-                        &format!("can't accept: {error}; raise the limit on open files"),
-                    );
+                    let text = format!("can't accept: {error}; raise the limit on open files");
+                    crate::log::tell("error", "descriptors", &text);
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
-                continue;
             }
-        };
-        let plan = worker.plan();
-        if worker.shared.connections() >= plan.shared.plan.server.max_connections as usize {
-            worker.metrics.refusal("too_many_connections");
-            answer::turn_away(accepted);
-            continue;
         }
-        let target = lighter_of_two(&worker.shared, worker.index);
-        worker.shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
-        if target == worker.index {
-            match accepted.attach() {
-                Ok((stream, peer)) => serve(stream, peer, listener.get()),
-                Err(_) => worker.disconnected(false),
-            }
-            continue;
-        }
-        let sent = accepted.detach().is_ok_and(|accepted| {
-            let message = Message::Serve { listener: listener.get(), accepted };
-            worker.shared.inboxes[target].send(message).is_ok()
-        });
-        if !sent {
-            worker.shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
-        }
+    }
+}
+
+/// What `future` has to say now, if anything.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
+fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
+    let shared = &worker.shared;
+    if shared.connections() >= worker.plan().shared.plan.server.max_connections as usize {
+        worker.metrics.refusal("too_many_connections");
+        answer::turn_away(accepted);
+        return;
+    }
+    let target = lighter_of_two(shared, worker.index);
+    shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
+    if target == worker.index {
+        serve(accepted, listening.clone());
+        return;
+    }
+    let sent = accepted.detach().is_ok_and(|accepted| {
+        let message = Message::Serve { listener: listening.name.clone(), accepted };
+        shared.inboxes[target].send(message).is_ok()
+    });
+    if !sent {
+        shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -54,7 +54,9 @@ async fn read_status(socket: &Socket) -> Result<u16, String> {
 /// `HTTP/1.x NNN` (RFC 9112 §4).
 fn status(head: &[u8]) -> Option<u16> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
-    let [b'0'..=b'9', b' ', hundreds @ b'1'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', after @ ..] = rest else {
+    let [b'0'..=b'9', b' ', hundreds @ b'1'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', after @ ..] =
+        rest
+    else {
         return None;
     };
     let digit = |byte: &u8| u16::from(byte - b'0');
@@ -135,7 +137,9 @@ mod tests {
     fn only_a_status_line_is_a_status_line() {
         assert_eq!(status(b"HTTP/1.1 204 No Content\r\nServer: x"), Some(204));
         assert_eq!(status(b"HTTP/1.0 200"), Some(200));
-        for other in [&b"HTTP/2 200"[..], b"SSH-2.0-OpenSSH", b"HTTP/1.1 2000", b"HTTP/1.1 99", b"HTTP/1.1 600", b""] {
+        for other in
+            [&b"HTTP/2 200"[..], b"SSH-2.0-OpenSSH", b"HTTP/1.1 2000", b"HTTP/1.1 99", b"HTTP/1.1 600", b""]
+        {
             assert_eq!(status(other), None);
         }
     }

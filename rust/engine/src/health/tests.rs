@@ -95,7 +95,9 @@ fn wait_for(health: &Health, address: SocketAddr, up: bool) {
     let target = Target::Ip(address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let waited = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, changes.wait_for(|_| health.is_up("api", &target) == up)).await.map(drop)
+        tokio::time::timeout(PATIENCE, changes.wait_for(|_| health.is_up("api", &target) == up))
+            .await
+            .map(drop)
     });
     assert!(waited.is_ok(), "the endpoint does not turn");
 }
@@ -119,7 +121,8 @@ fn an_endpoint_is_out_while_its_answers_are_bad_and_back_when_they_are_good() {
 fn an_endpoint_that_does_not_take_connections_is_out() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let health = Health::start();
-    health.watch_upstreams(&upstreams(ip(address), Some(active(HealthProbe::Tcp))), &resolver("/nonexistent"));
+    health
+        .watch_upstreams(&upstreams(ip(address), Some(active(HealthProbe::Tcp))), &resolver("/nonexistent"));
     wait_for(&health, address, false);
 }
 

@@ -23,7 +23,8 @@ fn line(format: &LogFormat, record: &Record<'_>) -> String {
 
 #[test]
 fn combined_is_nginx_s_to_the_byte() {
-    let head = head(b"/v1/users?page=2", &[("User-Agent", b"curl/8.5.0"), ("Referer", b"https://example.com/")]);
+    let head =
+        head(b"/v1/users?page=2", &[("User-Agent", b"curl/8.5.0"), ("Referer", b"https://example.com/")]);
     let line = line(&LogFormat::Combined, &record(Some(&head)));
     let (before, after) = line.split_once('[').unwrap();
     let (time, rest) = after.split_once(']').unwrap();
@@ -37,7 +38,10 @@ fn combined_has_hyphens_for_what_is_not_there_and_escapes_what_is() {
     let odd = head(b"/%22", &[("User-Agent", b"a\"b\\c\td\xc3\xa9"), ("Referer", b"")]);
     let written = line(&LogFormat::Combined, &Record { user: "", ..record(Some(&odd)) });
     assert!(written.starts_with("192.0.2.7 - - ["));
-    assert!(written.ends_with("\"GET /%22 HTTP/1.1\" 200 5120 \"\" \"a\\x22b\\x5Cc\\x09d\\xC3\\xA9\"\n"), "{written}");
+    assert!(
+        written.ends_with("\"GET /%22 HTTP/1.1\" 200 5120 \"\" \"a\\x22b\\x5Cc\\x09d\\xC3\\xA9\"\n"),
+        "{written}"
+    );
 }
 
 #[test]
@@ -76,10 +80,15 @@ fn whatever_a_client_sends_a_line_stays_a_line() {
         let bytes: Vec<u8> = (0..random.usize(..300)).map(|_| random.u8(..)).collect();
         let head = head(&bytes, &[("User-Agent", &bytes), ("Referer", &bytes)]);
         let record = Record { host: &bytes, traceparent: &bytes, ..record(Some(&head)) };
-        for format in [LogFormat::Combined, LogFormat::Json, LogFormat::Template { template: template.clone() }] {
+        for format in
+            [LogFormat::Combined, LogFormat::Json, LogFormat::Template { template: template.clone() }]
+        {
             let line = line(&format, &record);
             assert_eq!(line.lines().count(), 1);
-            assert!(line.ends_with('\n') && !line[..line.len() - 1].contains(|c: char| c.is_control()), "{line:?}");
+            assert!(
+                line.ends_with('\n') && !line[..line.len() - 1].contains(|c: char| c.is_control()),
+                "{line:?}"
+            );
         }
     }
 }
@@ -227,7 +236,10 @@ fn lines_go_to_a_unix_socket_as_messages() {
     let mut message = [0; 1024];
     let length = socket.recv(&mut message).unwrap();
     let message = String::from_utf8_lossy(&message[..length]).into_owned();
-    assert!(message.starts_with("<134>1 ") && message.contains(" edge ") && message.ends_with(" {\"a\":1}"), "{message}");
+    assert!(
+        message.starts_with("<134>1 ") && message.contains(" edge ") && message.ends_with(" {\"a\":1}"),
+        "{message}"
+    );
     fs::remove_file(path).unwrap();
 }
 

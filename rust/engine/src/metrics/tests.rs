@@ -67,7 +67,8 @@ impl Scraped {
                 let rest: Vec<_> = with_bound.iter().filter(|(label, _)| label != "le").cloned().collect();
                 if *other == bucket && rest == *labels {
                     let bound = &with_bound.iter().find(|(label, _)| label == "le").unwrap().1;
-                    buckets.push((if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() }, *value));
+                    buckets
+                        .push((if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() }, *value));
                 }
             }
             buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -78,7 +79,8 @@ impl Scraped {
     }
 
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let mut labels: Vec<_> = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut labels: Vec<_> =
+            labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         labels.sort();
         self.samples.get(&(name.to_owned(), labels)).copied()
     }
@@ -88,7 +90,10 @@ fn read_labels(mut rest: &str) -> (Vec<(String, String)>, &str) {
     let mut labels = Vec::new();
     loop {
         let (name, after) = rest.split_once("=\"").unwrap();
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !name.is_empty(), "{name}");
+        assert!(
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !name.is_empty(),
+            "{name}"
+        );
         let mut value = String::new();
         let mut characters = after.char_indices();
         let end = loop {
@@ -129,7 +134,8 @@ fn requests_of_all_workers_add_up() {
     metrics.worker(1).request(api, 503, 70_000_000_000, 0, 5);
     metrics.worker(0).request(0, 404, 0, 0, 0);
     let page = scraped(&metrics);
-    let requests = |route, class| page.value("tidegate_requests_total", &[("route", route), ("class", class)]);
+    let requests =
+        |route, class| page.value("tidegate_requests_total", &[("route", route), ("class", class)]);
     assert_eq!(requests("api", "2xx"), Some(2.0));
     assert_eq!(requests("api", "5xx"), Some(1.0));
     assert_eq!(requests("", "4xx"), Some(1.0));
@@ -298,6 +304,9 @@ fn skip_json(text: &[u8]) -> Option<usize> {
             Some(at + 1)
         }
         b'0'..=b'9' => Some(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len())),
-        _ => [&b"true"[..], b"false", b"null"].iter().find(|word| text.starts_with(word)).map(|word| word.len()),
+        _ => [&b"true"[..], b"false", b"null"]
+            .iter()
+            .find(|word| text.starts_with(word))
+            .map(|word| word.len()),
     }
 }

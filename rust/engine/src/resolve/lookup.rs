@@ -182,7 +182,9 @@ impl Made {
     fn in_hosts(&self, name: &Name) -> Option<Families> {
         let family = |record| {
             let found = self.hosts.lookup_static_host(&Query::query(name.clone(), record));
-            found.map_or_else(Vec::new, |found| found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
+            found.map_or_else(Vec::new, |found| {
+                found.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
+            })
         };
         let families = Families { v4: family(RecordType::A), v6: family(RecordType::AAAA) };
         (!families.is_empty()).then_some(families)
@@ -225,7 +227,11 @@ async fn ask_both(dns: &TokioResolver, name: Name, known: &Families) -> Answer {
 }
 
 /// The addresses of one family and how long they are good; none where servers say that there are none.
-async fn ask_one(dns: TokioResolver, name: Name, record: RecordType) -> Result<(Vec<IpAddr>, Duration), String> {
+async fn ask_one(
+    dns: TokioResolver,
+    name: Name,
+    record: RecordType,
+) -> Result<(Vec<IpAddr>, Duration), String> {
     match dns.lookup(name, record).await {
         Ok(found) => {
             let addresses = found.answers().iter().filter(|answer| answer.record_type() == record);
@@ -260,9 +266,19 @@ mod tests {
     #[test]
     fn a_name_with_few_dots_is_tried_in_the_search_list_first() {
         let search = ["ns.svc.cluster.local.", "svc.cluster.local"];
-        assert_eq!(candidates("api", &search, 5), ["api.ns.svc.cluster.local.", "api.svc.cluster.local.", "api."]);
+        assert_eq!(
+            candidates("api", &search, 5),
+            ["api.ns.svc.cluster.local.", "api.svc.cluster.local.", "api."]
+        );
         let far = candidates("api.example.com", &search, 2);
-        assert_eq!(far, ["api.example.com.", "api.example.com.ns.svc.cluster.local.", "api.example.com.svc.cluster.local."]);
+        assert_eq!(
+            far,
+            [
+                "api.example.com.",
+                "api.example.com.ns.svc.cluster.local.",
+                "api.example.com.svc.cluster.local."
+            ]
+        );
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! Names against a name server on the loopback interface.
 
-use std::{
-    collections::HashMap,
-    fs,
-    net::UdpSocket,
-    thread,
-};
+use std::{collections::HashMap, fs, net::UdpSocket, thread};
 
 use super::*;
 

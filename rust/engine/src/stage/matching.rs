@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Index of the route; what matched is noted in the exchange.
-pub fn find(plan: &WorkerPlan, listener: u32, exchange: &mut Exchange) -> Result<u32, Failure> {
+pub fn find(plan: &WorkerPlan, exchange: &mut Exchange) -> Result<u32, Failure> {
     let Exchange { head, host, path, captures, .. } = exchange;
     let raw = match head.slice(head.path) {
         b"" => b"/",
@@ -41,7 +41,7 @@ pub fn find(plan: &WorkerPlan, listener: u32, exchange: &mut Exchange) -> Result
     captures.clear();
     let asked =
         Asked { head, host, path, method_name: head.slice(head.method_name), query: head.slice(head.query) };
-    let router = &plan.shared.routers[listener as usize];
+    let router = &plan.shared.routers[exchange.listener as usize];
     match router.find(&asked, captures) {
         Some(found) => {
             exchange.route = Some(found.route);
