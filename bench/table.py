@@ -104,9 +104,9 @@ def _projection(rows: dict[str, dict[str, Any]]) -> list[str]:
         return []
     low, high = (round(figures[f"projected_8_cores_rps_{end}"], -4) for end in ("low", "high"))
     return [
-        f"8 cores, **a projection and not a measurement**: {low:,.0f} to {high:,.0f} small requests a second where"
-        f" 8 cores run the proxy alone. Two workers take {figures['workers_growth']:.2f} times the CPU a request that one"
-        " takes; the lower end lets each further worker add as much again, the upper end none."
+        f"8 cores, **a projection and not a measurement**: {low:,.0f} to {high:,.0f} small requests a second"
+        f" where 8 cores run the proxy alone. Two workers take {figures['workers_growth']:.2f} times the CPU a request"
+        " that one takes; the lower end lets each further worker add as much again, the upper end none."
     ]
 
 

@@ -122,8 +122,6 @@ class Lab:
             "ORIGIN": str(origin),
             "WORKERS": str(contestant.workers),
             "KEYS": _keys(contestant.product),
-            # HAProxy wants two descriptors for each connection, and refuses to start with fewer.
-            "MAXCONN": str(min(16_384, os.sysconf("SC_OPEN_MAX") // 2 - 200)),
             "BUFSIZE": "16384",
             **contestant.values,
         }
