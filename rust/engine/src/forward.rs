@@ -103,10 +103,10 @@ impl Forward<'_> {
     /// Whether another attempt follows, and after how long.
     fn again(&self, exchange: &Exchange, fault: &Fault) -> Option<Duration> {
         let attempted = self.attempted(exchange, fault)?;
-        let now = self.worker.now();
-        if self.due.is_some_and(|due| now >= due) {
+        if self.is_due() {
             return None;
         }
+        let now = self.worker.now();
         match self.route.retry.decide(&attempted, &mut self.upstream.budget.borrow_mut(), now) {
             RetryVerdict::Retry { delay_ns } => Some(Duration::from_nanos(delay_ns)),
             RetryVerdict::Stop(_) => None,
@@ -141,14 +141,18 @@ impl Forward<'_> {
         let timeouts = &self.route.plan.timeouts;
 
         // pool
-        let connect_ms = self.bounded(timeouts.connect_ms);
-        let mut link = match attempt.connect(self.worker, &connection.deadline, connect_ms, fresh).await {
+        let waits = |milliseconds| self.bounded(milliseconds);
+        let deadline = &connection.deadline;
+        let mut link = match attempt.connect(self.worker, deadline, timeouts.connect_ms, waits, fresh).await {
             Ok(link) => link,
             Err(failure) => {
                 let retried = match failure.cause {
                     Cause::ConnectFailed | Cause::ConnectTimeout => Some(tidegate_upstream::Cause::Connect),
                     _ => None,
                 };
+                let late = matches!(failure.cause, Cause::ConnectTimeout | Cause::QueueTimeout);
+                let failure =
+                    if late && self.is_due() { Failure::upstream(Cause::TotalTimeout) } else { failure };
                 return Err(fault(failure, retried, false, false));
             }
         };
@@ -164,7 +168,7 @@ impl Forward<'_> {
         composed.map_err(|failure| fault(failure, None, false, reused))?;
         exchange.resume_body().map_err(|failure| fault(failure, None, false, reused))?;
 
-        let mut upload = Upload { over: false, broken: false };
+        let mut upload = Upload::default();
         let mut informational = 0;
         connection.deadline.set(self.bounded(if exchange.body.is_received() {
             timeouts.head_ms
@@ -269,6 +273,11 @@ impl Forward<'_> {
         self.route.plan.retry.on.contains(&reason).then_some(tidegate_upstream::Cause::Status(status))
     }
 
+    /// Whether all attempts together have taken their time.
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| self.worker.now() >= due)
+    }
+
     /// A waiting time, cut to what is left of the total.
     fn bounded(&self, milliseconds: u32) -> u32 {
         let Some(due) = self.due else { return milliseconds };
@@ -309,7 +318,7 @@ impl Forward<'_> {
 
     /// Who was waited for.
     fn late(&self, exchange: &Exchange) -> Failure {
-        if self.due.is_some_and(|due| self.worker.now() >= due) {
+        if self.is_due() {
             Failure::upstream(Cause::TotalTimeout)
         } else if !exchange.body.is_received() && exchange.to_upstream.is_empty() {
             Failure::client(Cause::BodyTimeout)
@@ -330,14 +339,24 @@ impl Forward<'_> {
     ) -> Poll<Result<(), Failure>> {
         let Exchange { body, to_upstream, input, replay, .. } = exchange;
         let Connection { stream, deadline, .. } = connection;
-        let timeout = self.plan.shared.plan.server.body_timeout_ms;
+        let mut moved = false;
         let relayed =
             poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
-                deadline.set(self.bounded(timeout));
+                moved = true;
                 replay.note(content);
             });
         let over = match relayed {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                let upstream = !to_upstream.is_empty();
+                if upload.waits.begins(upstream, moved) {
+                    deadline.set(self.bounded(if upstream {
+                        self.route.plan.timeouts.idle_ms
+                    } else {
+                        self.plan.shared.plan.server.body_timeout_ms
+                    }));
+                }
+                return Poll::Pending;
+            }
             Poll::Ready(over) => over,
         };
         upload.over = true;
@@ -457,8 +476,7 @@ impl Forward<'_> {
         download: &mut Body,
         rest: std::ops::Range<usize>,
     ) -> Result<bool, Failure> {
-        let idle_ms = self.route.plan.timeouts.idle_ms;
-        connection.deadline.set(self.bounded(idle_ms));
+        let mut waits = Waits::default();
         let mut surplus = std::mem::take(&mut exchange.surplus);
         surplus.clear();
         let mut first = Some(rest);
@@ -489,6 +507,7 @@ impl Forward<'_> {
                 }
             }
             let Connection { stream, deadline, .. } = &mut *connection;
+            let mut moved = false;
             let relayed = poll_relay(
                 cx,
                 download,
@@ -497,16 +516,23 @@ impl Forward<'_> {
                 &mut exchange.to_client,
                 &mut scratch,
                 &mut surplus,
-                |_| deadline.set(self.bounded(idle_ms)),
+                |_| moved = true,
             );
+            let client = !exchange.to_client.is_empty();
+            if relayed.is_pending() && waits.begins(client, moved) {
+                deadline.set(self.bounded(if client {
+                    self.plan.shared.plan.server.send_timeout_ms
+                } else {
+                    self.route.plan.timeouts.idle_ms
+                }));
+            }
             match relayed {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
                 Poll::Ready(Err(fault)) => Poll::Ready(Err(self.download_failure(fault))),
-                Poll::Pending if connection.deadline.poll_passed(cx) => {
-                    let client = !exchange.to_client.is_empty();
+                Poll::Pending if deadline.poll_passed(cx) => {
                     Poll::Ready(Err(if client {
                         Failure::client(Cause::SendTimeout)
-                    } else if self.due.is_some_and(|due| self.worker.now() >= due) {
+                    } else if self.is_due() {
                         Failure::upstream(Cause::TotalTimeout)
                     } else {
                         Failure::upstream(Cause::UpstreamStalled)
@@ -573,11 +599,24 @@ impl Forward<'_> {
 }
 
 /// How far the request is.
+#[derive(Default)]
 struct Upload {
     /// Nothing more is sent.
     over: bool,
     /// Not all of it could be sent.
     broken: bool,
+    waits: Waits,
+}
+
+/// Whom a body waits for: each side has a time of its own, which begins anew with every byte.
+#[derive(Default)]
+struct Waits(Option<bool>);
+
+impl Waits {
+    /// Whether a wait begins: for another side (`receiver` or not) than the one before, or because something moved.
+    fn begins(&mut self, receiver: bool, moved: bool) -> bool {
+        self.0.replace(receiver) != Some(receiver) || moved
+    }
 }
 
 /// What the heads that have come amount to. The range is what stands behind them in the scratch buffer; where it

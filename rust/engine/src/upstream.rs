@@ -267,11 +267,13 @@ impl Upstream {
 
 impl Attempt<'_> {
     /// A connection to the endpoint: an idle one, or a new one within `connect_ms`. `fresh` takes no idle one.
+    /// `bounded` cuts a waiting time to what the request has left.
     pub async fn connect(
         &self,
         worker: &Worker,
         deadline: &Deadline,
         connect_ms: u32,
+        bounded: impl Fn(u32) -> u32,
         fresh: bool,
     ) -> Result<Link, Failure> {
         if !fresh {
@@ -283,12 +285,12 @@ impl Attempt<'_> {
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
-            match self.enter(worker, door, deadline).await? {
+            match self.enter(worker, door, deadline, bounded(self.upstream.plan.pool.queue_ms)).await? {
                 Entered::Idle(link) => return Ok(link),
                 Entered::Room => permit = Some(Permit::new(door.clone())),
             }
         }
-        deadline.set(connect_ms);
+        deadline.set(bounded(connect_ms));
         let mut connecting = pin!(io::connect(&self.endpoint.target));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Pending if deadline.poll_passed(cx) => {
@@ -319,6 +321,7 @@ impl Attempt<'_> {
         worker: &Worker,
         door: &Arc<Door>,
         deadline: &Deadline,
+        queue_ms: u32,
     ) -> Result<Entered, Failure> {
         match door.gate.try_open() {
             Admission::Open => return Ok(Entered::Room),
@@ -329,7 +332,7 @@ impl Attempt<'_> {
         let endpoint = &self.endpoint;
         endpoint.waiting.set(endpoint.waiting.get() + 1);
         let _here = Waiting(endpoint);
-        deadline.set(self.upstream.plan.pool.queue_ms);
+        deadline.set(queue_ms);
         loop {
             if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
                 return Ok(Entered::Idle(link));

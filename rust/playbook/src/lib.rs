@@ -146,6 +146,37 @@ impl Play {
         memory::listen(endpoint(port), listening);
     }
 
+    /// Lets `milliseconds` pass in which a deadline must not strike, and then as long as it may be late.
+    pub async fn passes_exactly(&self, milliseconds: u64, early: impl AsyncFnOnce()) {
+        self.passes(Duration::from_millis(milliseconds - 1)).await;
+        early().await;
+        self.passes(Duration::from_millis(101)).await;
+    }
+
+    /// How many exchanges have ended.
+    pub fn requests(&self) -> u64 {
+        self.count("tidegate_worker_requests_total{worker=\"0\"}")
+    }
+
+    /// How many exchanges were refused or failed for `reason`.
+    pub fn refused(&self, reason: &str) -> u64 {
+        self.count(&format!("tidegate_refusals_total{{reason=\"{reason}\"}}"))
+    }
+
+    /// How many client connections were closed for `reason`.
+    pub fn closed(&self, reason: &str) -> u64 {
+        self.count(&format!("tidegate_connection_closes_total{{reason=\"{reason}\"}}"))
+    }
+
+    /// How many attempts were followed by another because of `reason`.
+    pub fn retried(&self, reason: &str) -> u64 {
+        self.count(&format!("tidegate_retries_total{{reason=\"{reason}\"}}"))
+    }
+
+    fn count(&self, sample: &str) -> u64 {
+        self.metric(sample).map_or(0, |value| value as u64)
+    }
+
     /// One sample of the metrics, by the whole of what stands before its value.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let text = String::from_utf8_lossy(&self.engine.metrics()).into_owned();
@@ -181,12 +212,27 @@ impl End {
         }
     }
 
+    /// A problem of this status and reason has come, and nothing behind it.
+    pub async fn got_problem(&self, status: u16, reason: &str) -> String {
+        let head = self.got_start(&format!("HTTP/1.1 {status} ")).await;
+        let (_, body) = head.split_once("\r\n\r\n").unwrap_or_default();
+        let told = format!("\"status\":{status},\"reason\":\"{reason}\"");
+        let whole = body.contains(&told) && body.find("\"}\n") == body.len().checked_sub(3);
+        assert!(whole, "{} got {head:?}, not {reason}", self.name);
+        head
+    }
+
     /// Everything that has come since the last look, but for `Date`, which is the one thing that a clock decides.
     pub async fn takes(&self) -> String {
+        without_dates(&String::from_utf8_lossy(&self.takes_bytes().await))
+    }
+
+    /// Everything that has come since the last look, to the byte.
+    pub async fn takes_bytes(&self) -> Vec<u8> {
         settle().await;
         let got = self.pipe.take();
         settle().await;
-        without_dates(&String::from_utf8_lossy(&got))
+        got
     }
 
     /// Says that nothing more will be sent.
