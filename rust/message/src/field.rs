@@ -52,50 +52,48 @@ pub enum Known {
     RetryAfter,
 }
 
-const NAMES: [(&[u8], Known); 29] = [
-    (b"host", Known::Host),
-    (b"connection", Known::Connection),
-    (b"content-length", Known::ContentLength),
-    (b"transfer-encoding", Known::TransferEncoding),
-    (b"te", Known::Te),
-    (b"trailer", Known::Trailer),
-    (b"upgrade", Known::Upgrade),
-    (b"keep-alive", Known::KeepAlive),
-    (b"proxy-connection", Known::ProxyConnection),
-    (b"proxy-authenticate", Known::ProxyAuthenticate),
-    (b"proxy-authorization", Known::ProxyAuthorization),
-    (b"http2-settings", Known::Http2Settings),
-    (b"expect", Known::Expect),
-    (b"authorization", Known::Authorization),
-    (b"cookie", Known::Cookie),
-    (b"user-agent", Known::UserAgent),
-    (b"referer", Known::Referer),
-    (b"date", Known::Date),
-    (b"server", Known::Server),
-    (b"via", Known::Via),
-    (b"forwarded", Known::Forwarded),
-    (b"x-forwarded-for", Known::XForwardedFor),
-    (b"x-forwarded-proto", Known::XForwardedProto),
-    (b"x-forwarded-host", Known::XForwardedHost),
-    (b"x-forwarded-port", Known::XForwardedPort),
-    (b"x-request-id", Known::XRequestId),
-    (b"traceparent", Known::Traceparent),
-    (b"content-type", Known::ContentType),
-    (b"retry-after", Known::RetryAfter),
-];
+/// The names of each length: at most a few, so that most names are told apart without a comparison.
+fn names_of_length(length: usize) -> &'static [(&'static [u8], Known)] {
+    match length {
+        2 => &[(b"te", Known::Te)],
+        3 => &[(b"via", Known::Via)],
+        4 => &[(b"host", Known::Host), (b"date", Known::Date)],
+        6 => &[(b"expect", Known::Expect), (b"cookie", Known::Cookie), (b"server", Known::Server)],
+        7 => &[(b"trailer", Known::Trailer), (b"upgrade", Known::Upgrade), (b"referer", Known::Referer)],
+        9 => &[(b"forwarded", Known::Forwarded)],
+        10 => &[
+            (b"connection", Known::Connection),
+            (b"keep-alive", Known::KeepAlive),
+            (b"user-agent", Known::UserAgent),
+        ],
+        11 => &[(b"traceparent", Known::Traceparent), (b"retry-after", Known::RetryAfter)],
+        12 => &[(b"x-request-id", Known::XRequestId), (b"content-type", Known::ContentType)],
+        13 => &[(b"authorization", Known::Authorization)],
+        14 => &[(b"content-length", Known::ContentLength), (b"http2-settings", Known::Http2Settings)],
+        15 => &[(b"x-forwarded-for", Known::XForwardedFor)],
+        16 => &[
+            (b"proxy-connection", Known::ProxyConnection),
+            (b"x-forwarded-host", Known::XForwardedHost),
+            (b"x-forwarded-port", Known::XForwardedPort),
+        ],
+        17 => {
+            &[(b"transfer-encoding", Known::TransferEncoding), (b"x-forwarded-proto", Known::XForwardedProto)]
+        }
+        18 => &[(b"proxy-authenticate", Known::ProxyAuthenticate)],
+        19 => &[(b"proxy-authorization", Known::ProxyAuthorization)],
+        _ => &[],
+    }
+}
 
 impl Known {
     /// Field names are case-insensitive (RFC 9110 §5.1).
     pub fn parse(name: &[u8]) -> Self {
-        // Length and first letter decide almost every name; the comparison runs at most a few times.
-        let Some(first) = name.first() else { return Self::Other };
-        let first = first | 0x20;
-        for (known, id) in &NAMES {
-            if known.len() == name.len() && known[0] == first && known.eq_ignore_ascii_case(name) {
-                return *id;
-            }
-        }
-        Self::Other
+        // The first letter decides most of the rest; the comparison runs at most a few times.
+        let Some(first) = name.first().map(|first| first | 0x20) else { return Self::Other };
+        names_of_length(name.len())
+            .iter()
+            .find(|(known, _)| known[0] == first && known.eq_ignore_ascii_case(name))
+            .map_or(Self::Other, |(_, id)| *id)
     }
 }
 
@@ -131,7 +129,6 @@ impl Field {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +139,18 @@ mod tests {
         assert_eq!(Known::parse(b"HOST"), Known::Host);
         assert_eq!(Known::parse(b"Content_Length"), Known::Other);
         assert_eq!(Known::parse(b""), Known::Other);
+    }
+
+    #[test]
+    fn every_name_stands_under_its_length() {
+        let names: Vec<_> = (0..64)
+            .flat_map(|length| names_of_length(length).iter().map(move |name| (length, name)))
+            .collect();
+        assert_eq!(names.len(), 29);
+        for (length, (name, known)) in names {
+            assert_eq!(name.len(), length);
+            assert_eq!(Known::parse(&name.to_ascii_uppercase()), *known);
+        }
     }
 
     #[test]
