@@ -40,7 +40,14 @@ struct State {
     down: Mutex<HashMap<String, Vec<Target>>>,
     generation: AtomicU64,
     told: watch::Sender<u64>,
-    running: Mutex<HashMap<Subject, Running>>,
+    probes: Mutex<Probes>,
+}
+
+#[derive(Debug, Default)]
+struct Probes {
+    /// Counts up with every plan, so that what an earlier one wanted is not heeded any more.
+    plan: u64,
+    running: HashMap<Subject, Running>,
 }
 
 /// What is probed.
@@ -99,12 +106,17 @@ impl Health {
         if let Some(before) = watched.take() {
             before.abort();
         }
+        let number = {
+            let mut probes = lock(&self.state.probes);
+            probes.plan += 1;
+            probes.plan
+        };
         if members.is_empty() {
-            self.state.settle(HashMap::new());
+            self.state.settle(number, HashMap::new());
             return;
         }
         let Some(runtime) = background::handle() else { return };
-        let follow = follow(Arc::downgrade(&self.state), members, resolver.changes());
+        let follow = follow(Arc::downgrade(&self.state), number, members, resolver.changes());
         *watched = Some(runtime.spawn(follow).abort_handle());
     }
 
@@ -130,7 +142,7 @@ impl Drop for Health {
         if let Some(watched) = lock(&self.watched).take() {
             watched.abort();
         }
-        lock(&self.state.running).clear();
+        lock(&self.state.probes).running.clear();
     }
 }
 
@@ -155,7 +167,7 @@ fn members(upstreams: &[Upstream], resolver: &Resolver) -> Vec<Member> {
 }
 
 /// Keeps the probes in step with the addresses that the members have.
-async fn follow(state: Weak<State>, members: Vec<Member>, mut changes: watch::Receiver<u64>) {
+async fn follow(state: Weak<State>, plan: u64, members: Vec<Member>, mut changes: watch::Receiver<u64>) {
     loop {
         changes.mark_unchanged();
         let mut wanted = HashMap::new();
@@ -171,7 +183,7 @@ async fn follow(state: Weak<State>, members: Vec<Member>, mut changes: watch::Re
             }
         }
         match state.upgrade() {
-            Some(state) => state.settle(wanted),
+            Some(state) => state.settle(plan, wanted),
             None => return,
         }
         if changes.changed().await.is_err() {
@@ -182,8 +194,12 @@ async fn follow(state: Weak<State>, members: Vec<Member>, mut changes: watch::Re
 
 impl State {
     /// Starts the probes that are wanted and do not run, ends those that run and are not wanted.
-    fn settle(self: &Arc<Self>, wanted: HashMap<Subject, Manner>) {
-        let mut running = lock(&self.running);
+    fn settle(self: &Arc<Self>, plan: u64, wanted: HashMap<Subject, Manner>) {
+        let mut probes = lock(&self.probes);
+        if probes.plan != plan {
+            return;
+        }
+        let running = &mut probes.running;
         running.retain(|subject, running| wanted.get(subject) == Some(&running.manner));
         let mut forgotten = false;
         lock(&self.down).retain(|upstream, down| {
@@ -209,6 +225,10 @@ impl State {
 
     fn turn(&self, subject: &Subject, turned: Turned) {
         {
+            let probes = lock(&self.probes);
+            if !probes.running.contains_key(subject) {
+                return; // the last word of a probe that is no longer wanted
+            }
             let mut down = lock(&self.down);
             let listed = down.entry(subject.upstream.clone()).or_default();
             listed.retain(|target| *target != subject.target);

@@ -27,6 +27,9 @@ const TTL_LEAST: Duration = Duration::from_secs(1);
 /// An answer is asked for again after this time at the latest.
 const TTL_MOST: Duration = Duration::from_secs(300);
 
+/// Addresses of one name that are used; a server must not make us hold more.
+const ADDRESSES_MOST: usize = 256;
+
 /// How soon a failed or empty lookup is repeated; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
@@ -161,6 +164,7 @@ impl Entry {
         // Servers rotate their answers; an order that only this changes is no change.
         ips.sort_unstable();
         ips.dedup();
+        ips.truncate(ADDRESSES_MOST);
         let addresses: Arc<[SocketAddr]> = ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         {
             let mut known = lock(&self.addresses);

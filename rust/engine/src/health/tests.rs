@@ -181,7 +181,8 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     let server = Server::start(b"HTTP/1.1 500 No\r\n\r\n");
     let health = Health::start();
     let resolver = resolver("/nonexistent");
-    let task = |health: &Health| lock(&health.state.running).values().map(|running| running.task.id()).next();
+    let task =
+        |health: &Health| lock(&health.state.probes).running.values().map(|running| running.task.id()).next();
     health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver);
     wait_for(&health, server.address, false);
     let before = task(&health);
@@ -193,7 +194,7 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     health.watch_upstreams(&next, &resolver);
     wait_for(&health, other.address, false);
     assert_eq!(health.generation(), generation + 1, "only the new endpoint turned");
-    let running = lock(&health.state.running);
+    let running = &lock(&health.state.probes).running;
     assert!(running.values().any(|running| Some(running.task.id()) == before));
     assert_eq!(running.len(), 2);
 }

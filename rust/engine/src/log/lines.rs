@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::Log;
+use super::{Log, queue::Refused};
 
 /// A buffer of this many bytes is handed over at once.
 const HAND_OVER: usize = 32 * 1024;
+
+/// How many times that much a buffer may hold while somebody else is at the queue.
+const BUSY_FACTOR: usize = 8;
 
 /// One worker's lines. What is left is handed over when it goes.
 #[derive(Debug)]
@@ -31,13 +34,20 @@ impl Lines {
     /// Appends what `write` writes, which is one line with its LF. Where the writer is so far behind that nothing can
     /// be handed over, `write` is not called and the line counts as dropped.
     pub fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.buffer.len() >= self.most && !self.hand_over() {
-            self.log.queue().lost(1);
-            return;
+        if self.buffer.len() >= self.most {
+            match self.hand_over() {
+                Ok(()) => {}
+                // Somebody is at the queue, for an instant or until he is given the processor again.
+                Err(Refused::Busy) if self.buffer.len() < self.most * BUSY_FACTOR => {}
+                Err(_) => {
+                    self.log.queue().lost(1);
+                    return;
+                }
+            }
         }
         write(&mut self.buffer);
         if self.buffer.len() >= self.most {
-            self.hand_over();
+            let _ = self.hand_over();
         }
     }
 
@@ -51,16 +61,14 @@ impl Lines {
         // A line that is new since the last call may have come right after it.
         let oldest = *self.oldest.get_or_insert(now - step);
         if now.duration_since(oldest) + step >= self.flush {
-            self.hand_over();
+            let _ = self.hand_over();
         }
     }
 
-    fn hand_over(&mut self) -> bool {
-        let taken = self.log.queue().offer(&mut self.buffer).is_ok();
-        if taken {
-            self.oldest = None;
-        }
-        taken
+    fn hand_over(&mut self) -> Result<(), Refused> {
+        self.log.queue().offer(&mut self.buffer)?;
+        self.oldest = None;
+        Ok(())
     }
 }
 

@@ -162,6 +162,12 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// Keeps everybody else from the queue.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl Drop {
+        self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -282,6 +282,23 @@ fn a_worker_whose_writer_is_stuck_formats_nothing_more() {
 }
 
 #[test]
+fn no_line_is_lost_while_somebody_else_is_at_the_queue() {
+    let path = path("busy");
+    let log = Log::open(&file(&path)).unwrap();
+    let mut lines = log.lines();
+    let held = log.queue().hold();
+    for _ in 0..100 {
+        lines.line(|out| out.extend_from_slice(&[[b'x'; 1023].as_slice(), b"\n"].concat()));
+    }
+    drop(held);
+    lines.line(|out| out.extend_from_slice(b"last\n"));
+    drop(lines);
+    written(&log);
+    assert_eq!((log.dropped(), fs::read_to_string(&path).unwrap().lines().count()), (0, 101));
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn emptied_buffers_come_back() {
     let queue = Queue::new(1 << 20);
     let mut buffer = Vec::with_capacity(40_000);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_plan::{AccessLog, LogSink};
+use tidegate_plan::{AccessLog, Address, LogSink};
 
 use super::{
     Lines,
@@ -176,6 +176,11 @@ fn sink_name(sink: &LogSink) -> String {
     match sink {
         LogSink::File { path } => path.clone(),
         LogSink::Stdout => "standard output".into(),
-        LogSink::Syslog { address, .. } => format!("{address:?}"),
+        LogSink::Syslog { address: Address::Unix { path }, .. } => format!("syslog socket {path}"),
+        LogSink::Syslog {
+            address: Address::Ip { ip: host, port } | Address::Name { host, port }, ..
+        } => {
+            format!("syslog server {host} port {port}")
+        }
     }
 }

@@ -311,3 +311,11 @@ fn two_that_want_the_same_name_share_it() {
     assert!(Arc::ptr_eq(&one.0, &two.0));
     assert!(!Arc::ptr_eq(&one.0, &resolver.subscribe("api.test", 81).0));
 }
+
+#[test]
+fn no_more_addresses_are_held_than_the_bound() {
+    let resolver = Server::start().resolver();
+    let name = resolver.subscribe("192.0.2.1", 80);
+    name.0.publish((0..1000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes())).collect());
+    assert_eq!(name.addresses().len(), ADDRESSES_MOST);
+}
