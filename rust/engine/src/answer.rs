@@ -10,6 +10,7 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     io::listen::Accepted,
+    log::number::push_decimal,
     prepare::PreparedRoute,
     worker::{Worker, WorkerPlan},
 };
@@ -92,19 +93,13 @@ pub async fn fail(
 fn problem(out: &mut Vec<u8>, status: u16, reason: &str, detail: &str, request_id: &str) {
     out.clear();
     // Every text here is of our own making and needs no escape.
-    for part in [
-        r#"{"type":"about:blank","title":""#,
-        reason_phrase(status),
-        r#"","status":"#,
-        decimal(u64::from(status), &mut [0; 20]),
-        r#","reason":""#,
-        reason,
-        r#"","detail":""#,
-        detail,
-        r#"","request_id":""#,
-        request_id,
-        "\"}\n",
-    ] {
+    for part in [r#"{"type":"about:blank","title":""#, reason_phrase(status), r#"","status":"#] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    push_decimal(u64::from(status), out);
+    for part in
+        [r#","reason":""#, reason, r#"","detail":""#, detail, r#"","request_id":""#, request_id, "\"}\n"]
+    {
         out.extend_from_slice(part.as_bytes());
     }
 }
@@ -134,7 +129,7 @@ fn write(
         push_field(&mut out, b"Content-Type", answer.content_type);
     }
     if !bodiless {
-        push_field(&mut out, b"Content-Length", decimal(answer.body.len() as u64, &mut [0; 20]).as_bytes());
+        push_number_field(&mut out, b"Content-Length", answer.body.len() as u64);
     }
     out.extend_from_slice(answer.fields);
     if server.request_id.respond && !server.request_id.header.is_empty() {
@@ -154,9 +149,9 @@ fn write(
 
 /// The status line.
 pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    let digit = |number: u16| b'0' + (number % 10) as u8;
     out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(decimal(u64::from(status), &mut [0; 20]).as_bytes());
-    out.push(b' ');
+    out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status), b' ']);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
@@ -216,18 +211,12 @@ pub fn turn_away(accepted: Accepted) {
     }
 }
 
-/// A number in decimal.
-pub fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &str {
-    let mut at = buffer.len();
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            // Digits are ASCII.
-            return std::str::from_utf8(&buffer[at..]).unwrap_or_default();
-        }
-    }
+/// One field line with a number.
+pub fn push_number_field(out: &mut Vec<u8>, name: &[u8], number: u64) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    push_decimal(number, out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// RFC 9110 §5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`, from seconds since 1970.
@@ -321,11 +310,5 @@ mod tests {
         assert_eq!(&imf_fixdate(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(&imf_fixdate(951_782_400), b"Tue, 29 Feb 2000 00:00:00 GMT");
         assert_eq!(&imf_fixdate(4_102_444_799), b"Thu, 31 Dec 2099 23:59:59 GMT");
-    }
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        assert_eq!(decimal(0, &mut [0; 20]), "0");
-        assert_eq!(decimal(u64::MAX, &mut [0; 20]), "18446744073709551615");
     }
 }

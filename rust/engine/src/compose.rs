@@ -6,7 +6,7 @@ use tidegate_message::{Field, Known, Method, Version};
 use tidegate_plan::ForwardedStyle;
 
 use crate::{
-    answer::{decimal, push_field, write_connection, write_status},
+    answer::{push_field, push_number_field, write_connection, write_status},
     connection::Next,
     exchange::Exchange,
     failure::{Cause, Failure},
@@ -200,7 +200,7 @@ fn traceparent(out: &mut Vec<u8>) {
 }
 
 fn content_length(length: u64, out: &mut Vec<u8>) {
-    push_field(out, b"Content-Length", decimal(length, &mut [0; 20]).as_bytes());
+    push_number_field(out, b"Content-Length", length);
 }
 
 /// Writes the response's head as the client gets it. `chunked`: its body goes out in chunks.

@@ -529,15 +529,13 @@ impl Forward<'_> {
             match relayed {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
                 Poll::Ready(Err(fault)) => Poll::Ready(Err(self.download_failure(fault))),
-                Poll::Pending if deadline.poll_passed(cx) => {
-                    Poll::Ready(Err(if client {
-                        Failure::client(Cause::SendTimeout)
-                    } else if self.is_due() {
-                        Failure::upstream(Cause::TotalTimeout)
-                    } else {
-                        Failure::upstream(Cause::UpstreamStalled)
-                    }))
-                }
+                Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(if client {
+                    Failure::client(Cause::SendTimeout)
+                } else if self.is_due() {
+                    Failure::upstream(Cause::TotalTimeout)
+                } else {
+                    Failure::upstream(Cause::UpstreamStalled)
+                })),
                 Poll::Pending => Poll::Pending,
             }
         })

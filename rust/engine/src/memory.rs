@@ -308,7 +308,11 @@ fn is_plain(byte: u8) -> bool {
 /// Sixteen hexadecimal digits.
 pub fn push_hex(number: u64, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for shift in (0..16).rev() {
-        out.push(char::from(DIGITS[(number >> (shift * 4)) as usize & 15]));
+    let mut text = [0; 16];
+    for (place, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        place[0] = DIGITS[usize::from(byte >> 4)];
+        place[1] = DIGITS[usize::from(byte & 15)];
     }
+    // Digits are ASCII; the check is a few instructions for all sixteen.
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
 }

@@ -7,7 +7,7 @@ use tidegate_plan::KeyPart;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
-    answer::{decimal, push_field},
+    answer::{push_field, push_number_field},
     exchange::Exchange,
     failure::{Cause, Failure},
     prepare::PreparedRoute,
@@ -64,7 +64,7 @@ pub fn admit(
                 worker.metrics.limit_refused(limit.slot);
                 let fields = &mut exchange.fields;
                 let seconds = retry_after_seconds(retry_after);
-                push_field(fields, b"Retry-After", decimal(seconds, &mut [0; 20]).as_bytes());
+                push_number_field(fields, b"Retry-After", seconds);
                 fields.extend_from_slice(b"RateLimit-Policy: ");
                 write_policy(fields, &limit.plan.name, &limit.quota);
                 fields.extend_from_slice(b"\r\nRateLimit: ");
