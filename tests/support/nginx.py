@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.gateway import program
 
 CONFIG = """\
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
+daemon off; worker_processes 1; {user} pid {folder}/nginx.pid; error_log {folder}/nginx.err;
 events {{ worker_connections 256; }}
 http {{
   access_log {folder}/nginx.log;
@@ -39,13 +39,15 @@ class Nginx:
         self.site.mkdir(parents=True, exist_ok=True)
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port))
+        user = "user root;" if os.getuid() == 0 else ""  # else its workers could not read the site
+        (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, user=user))
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", str(folder / "nginx.err")],
             # A binary upgrade's way of handing sockets on: there is no moment at which the port is not ours.
             env={**os.environ, "NGINX": f"{listener.fileno()};"},
             pass_fds=(listener.fileno(),),
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         listener.close()  # it listens already: what connects before nginx is up waits for it
