@@ -1,4 +1,5 @@
 //! What a match, a normalisation and a rendering cost.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -7,7 +7,8 @@
 pub fn normalise_host<'a>(authority: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let host = without_port(authority);
     let host = host.strip_suffix(b".").unwrap_or(host);
-    if !host.iter().any(u8::is_ascii_uppercase) {
+    // Without a branch, so that it is done many bytes at a time.
+    if !host.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
         return host;
     }
     scratch.clear();

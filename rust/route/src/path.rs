@@ -114,6 +114,9 @@ pub(crate) fn has_dots(path: &[u8]) -> bool {
 
 /// Whether the path is its own normal form, as far as a glance tells; in doubt not.
 fn is_plain(raw: &[u8], merge_slashes: bool) -> bool {
+    if !is_suspicious(raw) {
+        return true;
+    }
     if memchr::memchr3(b'%', b'\\', 0, raw).is_some() {
         return false;
     }
@@ -121,6 +124,16 @@ fn is_plain(raw: &[u8], merge_slashes: bool) -> bool {
         [b'/', ..] => !merge_slashes,
         [b'.'] | [b'.', b'/' | b'.' | b';', ..] => false,
         _ => true,
+    })
+}
+
+/// Whether there is anything at all to look at. Without a branch, so that it is done many bytes at a time: almost
+/// every path ends here. The first byte is a slash.
+fn is_suspicious(raw: &[u8]) -> bool {
+    let pairs = raw.iter().zip(&raw[1..]);
+    pairs.fold(false, |found, (before, byte)| {
+        let special = (*byte == b'%') | (*byte == b'\\') | (*byte == 0);
+        found | special | ((*before == b'/') & ((*byte == b'/') | (*byte == b'.')))
     })
 }
 

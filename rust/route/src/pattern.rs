@@ -62,15 +62,19 @@ impl Pattern {
         self.named.iter().find(|(_, named)| **named == *name).map(|(group, _)| *group as usize)
     }
 
+    /// Whether `text` begins as it must; where not, there is nothing to search.
+    pub fn may_match(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.prefix)
+    }
+
     /// Whether it is found in `text`.
     pub fn is_match(&self, text: &[u8]) -> bool {
-        text.starts_with(&self.prefix) && self.regex.is_match(Input::new(text))
+        self.may_match(text) && self.regex.is_match(Input::new(text))
     }
 
     /// Finds it in `text` from `start` on, and tells where its groups matched as far as `slots` has room.
     pub fn search(&self, text: &[u8], start: usize, slots: &mut Slots) -> bool {
-        text.starts_with(&self.prefix)
-            && self.regex.search_slots(&Input::new(text).range(start..), slots).is_some()
+        self.may_match(text) && self.regex.search_slots(&Input::new(text).range(start..), slots).is_some()
     }
 }
 

@@ -132,7 +132,7 @@ impl Router {
         }
         for (index, ranked) in &table.patterns {
             let pattern = &self.patterns[*index as usize];
-            if !pattern.search(path, 0, captures.slots_for(pattern)) {
+            if !pattern.may_match(path) || !pattern.search(path, 0, captures.slots_for(pattern)) {
                 continue;
             }
             if let Some(route) = ranked.pick(|candidate| self.holds(candidate, asked, captures)) {

@@ -75,21 +75,36 @@ impl Template {
         drop_controls(out, start);
     }
 
+    /// Appends it as a reference to a resource, for `Location` (RFC 9110 §10.2.2).
+    ///
+    /// The normalised path and captures of it are encoded again, so that `/a%3Fb` does not become `/a?b`. Of other
+    /// variables only those bytes are encoded that stand in no URI, line breaks among them; hosts stay as they are
+    /// but for controls.
+    pub fn render_location(&self, vars: &(impl Variables + ?Sized), out: &mut Vec<u8>) {
+        let start = out.len();
+        self.render_encoded(vars, out, |origin| match origin {
+            Origin::Text | Origin::Host => None,
+            Origin::Path => Some(Place::Path),
+            Origin::Target | Origin::Query | Origin::Data => Some(Place::Query),
+        });
+        drop_controls(out, start);
+    }
+
     /// Appends it as a path. A path's own variables (path, target, captures) keep their separators and escapes;
     /// all others stay within one segment.
     pub(crate) fn render_path(&self, vars: &(impl Variables + ?Sized), out: &mut Vec<u8>) {
         self.render_encoded(vars, out, |origin| match origin {
-            Origin::Text | Origin::Path | Origin::Query => Place::Path,
-            Origin::Data => Place::Segment,
+            Origin::Text | Origin::Path | Origin::Target | Origin::Query => Some(Place::Path),
+            Origin::Host | Origin::Data => Some(Place::Segment),
         });
     }
 
     /// Appends it as a query. The query's own bytes stay as they are; all other variables stay within one value.
     pub(crate) fn render_query(&self, vars: &(impl Variables + ?Sized), out: &mut Vec<u8>) {
         self.render_encoded(vars, out, |origin| match origin {
-            Origin::Text | Origin::Query => Place::Query,
-            Origin::Path => Place::PathInValue,
-            Origin::Data => Place::Value,
+            Origin::Text | Origin::Query => Some(Place::Query),
+            Origin::Path | Origin::Target => Some(Place::PathInValue),
+            Origin::Host | Origin::Data => Some(Place::Value),
         });
     }
 
@@ -97,12 +112,14 @@ impl Template {
         &self,
         vars: &(impl Variables + ?Sized),
         out: &mut Vec<u8>,
-        place: impl Fn(Origin) -> Place,
+        place: impl Fn(Origin) -> Option<Place>,
     ) {
         for part in &self.parts {
             let start = out.len();
             part.write(vars, out);
-            encode_tail(out, start, place(part.origin()));
+            if let Some(place) = place(part.origin()) {
+                encode_tail(out, start, place);
+            }
         }
     }
 }
@@ -136,10 +153,14 @@ enum Part {
 enum Origin {
     /// The configuration.
     Text,
-    /// A path or a piece of one, with escapes.
+    /// The normalised path or a piece of it, with escapes.
     Path,
+    /// The whole target as written, with escapes.
+    Target,
     /// The whole query, with escapes.
     Query,
+    /// A host, maybe with its port.
+    Host,
     /// Anything: a percent sign in it is a percent sign.
     Data,
 }

@@ -1,4 +1,5 @@
 //! Which route wins: hosts, paths, patterns, further conditions, and what a route caught.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 mod support;
 

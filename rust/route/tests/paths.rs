@@ -1,4 +1,5 @@
 //! What holds for every path, whatever its bytes.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use tidegate_route::{PathRefusal, normalise_path};

@@ -1,4 +1,5 @@
 //! The router against the rule of precedence, written down as a search over all routes.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What an upstream gets as its target and its host.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 mod support;
 

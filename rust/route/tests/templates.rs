@@ -1,4 +1,5 @@
 //! What templates and header edits write.
+#![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 mod support;
 
@@ -73,6 +74,34 @@ fn a_line_break_never_leaves_in_a_field_value() {
     let mut body = Vec::new();
     compiled(vec![text("a\nb")]).render(&values, &mut body);
     assert_eq!(body, b"a\nb");
+}
+
+#[test]
+fn a_location_names_what_the_path_named() {
+    let template = compiled(vec![
+        text("https://"),
+        variable(Variable::Host),
+        variable(Variable::Path),
+        text("?"),
+        variable(Variable::Query),
+        text("#x"),
+    ]);
+    let values = Values { path: "/a?b#c é%2F%25".as_bytes(), query: b"q=%20&r=\"", ..Values::default() };
+    let mut out = b"Location: ".to_vec();
+    template.render_location(&values, &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "Location: https://api.example.com/a%3Fb%23c%20%C3%A9%2F%25?q=%20&r=%22#x"
+    );
+}
+
+#[test]
+fn a_location_from_a_parameter_stays_one_line_and_one_reference() {
+    let values =
+        Values { query: b"to=https://x.test/a%20b?c=d%26e%0d%0aSet-Cookie:x%00", ..Values::default() };
+    let mut out = Vec::new();
+    compiled(vec![of("query", "to")]).render_location(&values, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "https://x.test/a%20b?c=d&e%0D%0ASet-Cookie:x%00");
 }
 
 #[test]
