@@ -86,15 +86,32 @@ fn names_of_length(length: usize) -> &'static [(&'static [u8], Known)] {
 }
 
 impl Known {
-    /// Field names are case-insensitive (RFC 9110 §5.1).
+    /// Field names are case-insensitive (RFC 9110 §5.1). `name` is a token, as parsers hand it over.
+    #[inline]
     pub fn parse(name: &[u8]) -> Self {
-        // The first letter decides most of the rest; the comparison runs at most a few times.
-        let Some(first) = name.first().map(|first| first | 0x20) else { return Self::Other };
+        let folded = ends(name);
         names_of_length(name.len())
             .iter()
-            .find(|(known, _)| known[0] == first && known.eq_ignore_ascii_case(name))
+            // Two words say everything of a name up to sixteen bytes, and all but everything of a longer one.
+            .find(|(known, _)| {
+                ends(known) == folded && (name.len() <= 16 || known.eq_ignore_ascii_case(name))
+            })
             .map_or(Self::Other, |(_, id)| *id)
     }
+}
+
+/// The first and the last eight bytes, letters in lower case; a shorter name stands in both with zeros behind it.
+///
+/// Setting the bit that tells the cases apart makes two bytes equal only where they are the same letter, or where one
+/// of them is not allowed in a token.
+#[inline]
+fn ends(name: &[u8]) -> (u64, u64) {
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return (u64::from_le_bytes(*first) | LOWER, u64::from_le_bytes(*last) | LOWER);
+    }
+    let word = name.iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte | 0x20));
+    (word, word)
 }
 
 /// Whether the field belongs to one hop and is never forwarded (RFC 9110 §7.6.1).
@@ -150,6 +167,22 @@ mod tests {
         for (length, (name, known)) in names {
             assert_eq!(name.len(), length);
             assert_eq!(Known::parse(&name.to_ascii_uppercase()), *known);
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_in_any_case_and_no_name_beside_it() {
+        for length in 0..32 {
+            for (name, id) in names_of_length(length) {
+                assert_eq!(name.len(), length);
+                assert_eq!(Known::parse(name), *id);
+                assert_eq!(Known::parse(&name.to_ascii_uppercase()), *id);
+                for at in 0..length {
+                    let mut other = name.to_vec();
+                    other[at] = if other[at] == b'z' { b'y' } else { b'z' };
+                    assert_ne!(Known::parse(&other), *id, "{}", String::from_utf8_lossy(&other));
+                }
+            }
         }
     }
 
