@@ -180,9 +180,9 @@ impl Part {
     fn origin(&self) -> Origin {
         match self {
             Self::Text(_) => Origin::Text,
-            Self::Variable(plan::Variable::Path | plan::Variable::RequestUri) | Self::Capture(_) => {
-                Origin::Path
-            }
+            Self::Variable(plan::Variable::Path) | Self::Capture(_) => Origin::Path,
+            Self::Variable(plan::Variable::RequestUri) => Origin::Target,
+            Self::Variable(plan::Variable::Host | plan::Variable::Authority) => Origin::Host,
             Self::Variable(plan::Variable::Query) => Origin::Query,
             _ => Origin::Data,
         }

@@ -96,6 +96,14 @@ fn a_location_names_what_the_path_named() {
 }
 
 #[test]
+fn a_target_and_an_authority_stay_what_they_are_in_a_location() {
+    let mut out = Vec::new();
+    compiled(vec![text("https://"), variable(Variable::Authority), variable(Variable::RequestUri)])
+        .render_location(&Values::default(), &mut out);
+    assert_eq!(out, b"https://[::1]:8080/a%2fb?c=d&e");
+}
+
+#[test]
 fn a_location_from_a_parameter_stays_one_line_and_one_reference() {
     let values =
         Values { query: b"to=https://x.test/a%20b?c=d%26e%0d%0aSet-Cookie:x%00", ..Values::default() };

@@ -125,6 +125,8 @@ impl Variables for Values<'_> {
             Variable::Path => out.extend_from_slice(self.path),
             Variable::Query => out.extend_from_slice(self.query),
             Variable::ClientIp => out.extend_from_slice(b"192.0.2.7"),
+            Variable::RequestUri => out.extend_from_slice(b"/a%2fb?c=d&e"),
+            Variable::Authority => out.extend_from_slice(b"[::1]:8080"),
             Variable::Host => out.extend_from_slice(b"api.example.com"),
             Variable::Dollar => panic!("a dollar sign is text"),
             _ => {}
