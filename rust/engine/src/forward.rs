@@ -46,6 +46,29 @@ struct Fault {
     again: Option<Duration>,
 }
 
+impl Fault {
+    /// Whether the endpoint answered, and what it answered is no response: no other attempt would change
+    /// that, but it says something of the endpoint.
+    fn is_nonsense(&self) -> bool {
+        matches!(
+            self.failure.cause,
+            Cause::BadResponse(_) | Cause::UpstreamCut | Cause::EndlessInformational | Cause::UnexpectedUpgrade
+        )
+    }
+
+    /// As logs and metrics name what another attempt follows.
+    fn name(&self) -> &'static str {
+        match self.cause {
+            Some(tidegate_upstream::Cause::Status(429)) => "status_429",
+            Some(tidegate_upstream::Cause::Status(500)) => "status_500",
+            Some(tidegate_upstream::Cause::Status(502)) => "status_502",
+            Some(tidegate_upstream::Cause::Status(503)) => "status_503",
+            Some(tidegate_upstream::Cause::Status(504)) => "status_504",
+            _ => self.failure.cause.as_str(),
+        }
+    }
+}
+
 /// Forwards the request and relays the response.
 pub async fn run(
     worker: &Worker,
@@ -82,13 +105,14 @@ pub async fn run(
         fresh = forward.attempted(exchange, &fault).is_some_and(|attempted| attempted.stale());
         let failed = match fault.cause {
             Some(tidegate_upstream::Cause::Status(status)) => upstream.counts_as_failure(status),
-            cause => cause.is_some() && !fresh,
+            Some(_) => !fresh,
+            None => fault.is_nonsense(),
         };
         let outcome = if failed { Outcome::Failed } else { Outcome::Cancelled };
-        attempt.finish(worker, outcome, None, fault.failure.cause.as_str());
+        attempt.finish(worker, outcome, None, fault.name());
         match fault.again.or_else(|| forward.again(exchange, &fault)) {
             Some(delay) => {
-                worker.metrics.retry(fault.failure.cause.as_str());
+                worker.metrics.retry(fault.name());
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                     worker.look_at_clock();
