@@ -52,8 +52,8 @@ const WORDS: [&[u8]; 34] = [
 
 /// Runs the targets called `names`, or all; for the arguments see the usage text.
 pub fn main(names: &[&str]) -> ExitCode {
-    let mut iterations = 200_000;
-    let mut seconds = 20;
+    let mut iterations = 1_000_000;
+    let mut seconds = 10;
     let mut chosen: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
