@@ -18,6 +18,8 @@ test: wheel rust-test
 # Everything again, beside nginx and HAProxy; writes bench/results and the README's table.
 bench: wheel
 	@bench/setup.sh
+	cargo bench --workspace
+	$(PY) -m pytest bench/micro --benchmark-only
 	$(PY) -m bench.load
 	$(PY) -m bench.table
 
@@ -25,6 +27,8 @@ bench: wheel
 check: wheel
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cd rust/fuzz && cargo fmt --check && cargo clippy --all-targets -- -D warnings
+	cd bench/openloop && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -32,6 +36,7 @@ check: wheel
 
 rust-test:
 	cargo test --workspace --all-features
+	cargo test --manifest-path bench/openloop/Cargo.toml
 	rust/fuzz/smoke.sh
 
 # The built wheel, installed in .venv as a user would install it.
