@@ -90,7 +90,7 @@ def test_a_cap_counts_what_is_in_flight_and_lets_go(start: Start, serve: Serve) 
     upstream.wait(3)
     for _ in range(4):
         answer = gateway.get()
-        assert (answer.status, answer.problem) == (503, "too_many_in_flight")
+        assert (answer.status, answer.problem) == (429, "too_many_in_flight")
     go.set()
     assert [client.receive().status for client in held] == [200] * 3
     assert gateway.get().status == 200
@@ -159,7 +159,8 @@ def test_a_connection_too_many_is_told_so(start: Start) -> None:
     assert [client.request("GET").status for client in held] == [200] * 5
     with Client(gateway.address) as one_more:
         answer = one_more.receive()
-        assert (answer.status, answer.problem) == (503, "too_many_connections")
+        assert (answer.status, answer.fields.get("Retry-After")) == (503, "1")
+    assert gateway.metrics().one("tidegate_refusals_total", reason="too_many_connections") == 1
     held.pop().close()
     until(lambda: gateway.get().status == 200, "a free place")
     for client in held:
