@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tidegate import plan
 from tidegate.lower.address import bind
 from tidegate.lower.work import each
@@ -66,6 +68,10 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
 
 
 def _add(work: Work, listener: plan.Listener, path: Path) -> None:
+    """Takes a listener in. Several may ask for port 0 of one address; their names are told apart by a number."""
+    same = sum(other.address == listener.address and _any_port(other) for other in work.listeners)
+    if same:
+        listener = msgspec.structs.replace(listener, name=f"{listener.name}#{same + 1}")
     for index, other in enumerate(work.listeners):
         if _overlap(listener.address, other.address):
             there = work.place(work.listener_paths[index])
@@ -80,6 +86,10 @@ def _add(work: Work, listener: plan.Listener, path: Path) -> None:
             break
     work.listeners.append(listener)
     work.listener_paths.append(path)
+
+
+def _any_port(listener: plan.Listener) -> bool:
+    return isinstance(listener.address, plan.AddressIp) and listener.address.port == 0
 
 
 def _overlap(one: plan.Address, other: plan.Address) -> bool:

@@ -32,10 +32,20 @@ pub fn request(
     out.extend_from_slice(head.slice(head.method_name));
     out.push(b' ');
     match &route.rewrite {
-        Some(rewrite) if rewrite.rewrites_target() => rewrite
-            .rewrite_target(head, exchange.path(), exchange.prefix_len, &variables, out)
-            .map_err(|refusal| Failure::client(Cause::BadPath(refusal.as_str())))?,
-        _ => origin_form(route, exchange, out),
+        Some(rewrite) if rewrite.rewrites_target() => {
+            rewrite
+                .rewrite_path(head, exchange.path(), exchange.prefix_len, &variables, out)
+                .map_err(|refusal| Failure::client(Cause::BadPath(refusal.as_str())))?;
+            if rewrite.rewrites_query() {
+                rewrite.rewrite_query(head, &variables, out);
+            } else {
+                own_query(route, exchange, out);
+            }
+        }
+        _ => {
+            own_path(exchange, out);
+            own_query(route, exchange, out);
+        }
     }
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     let rewritten = route.rewrite.as_ref().is_some_and(|rewrite| rewrite.write_host(&variables, out));
@@ -101,19 +111,31 @@ pub fn request(
     Ok(())
 }
 
-/// The target as it came, but for an absolute form's scheme and authority and for a fragment (RFC 9112 §3.2.1).
-fn origin_form(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
+/// The path as it came: an absolute form's scheme and authority and a fragment are none of it (RFC 9112 §3.2.1).
+fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
     let head = &exchange.head;
     if head.path.is_empty() {
         out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
     } else {
         out.extend_from_slice(head.slice(head.path));
     }
-    if head.has_query {
-        out.push(b'?');
-        match route.query_key() {
-            Some(name) => drop(without_query_parameter(head.slice(head.query), name.as_bytes(), out)),
-            None => out.extend_from_slice(head.slice(head.query)),
+}
+
+/// The query as it came, without a key that is not for the upstream.
+fn own_query(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
+    let head = &exchange.head;
+    if !head.has_query {
+        return;
+    }
+    out.push(b'?');
+    match route.query_key() {
+        None => out.extend_from_slice(head.slice(head.query)),
+        Some(name) => {
+            let start = out.len();
+            without_query_parameter(head.slice(head.query), name.as_bytes(), out);
+            if out.len() == start {
+                out.truncate(start - 1);
+            }
         }
     }
 }

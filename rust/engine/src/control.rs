@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_plan::Plan;
+use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
@@ -172,8 +172,7 @@ impl Engine {
         let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
         let prepared = Prepared::new(plan, Some(&current), state.generation + 1, &self.shared.metrics)?;
         let prepared = Arc::new(prepared);
-        let open: Vec<&str> = current.plan.listeners.iter().map(|listener| listener.name.as_str()).collect();
-        let bound = self.bind(&prepared, &open)?;
+        let bound = self.bind(&prepared, &current.plan.listeners)?;
         let addresses = self.install(&mut state, prepared, bound)?;
         state.generation += 1;
         state.retired.push(current);
@@ -185,11 +184,11 @@ impl Engine {
     fn bind(
         &self,
         prepared: &Prepared,
-        open: &[&str],
+        open: &[Listener],
     ) -> Result<Vec<(u32, Vec<Bound>, String)>, EngineError> {
         let mut bound = Vec::new();
         for (index, listener) in prepared.plan.listeners.iter().enumerate() {
-            if open.contains(&listener.name.as_str()) {
+            if open.iter().any(|open| is_same(open, listener)) {
                 continue;
             }
             let (sockets, address) = listen::bind(&listener.address, self.shared.loads.len())
@@ -211,7 +210,7 @@ impl Engine {
         let mut addresses = vec![String::new(); prepared.plan.listeners.len()];
         if let Some(current) = &state.current {
             for (old, address) in current.plan.listeners.iter().zip(&state.addresses) {
-                match prepared.plan.listeners.iter().position(|new| new.name == old.name) {
+                match prepared.plan.listeners.iter().position(|new| is_same(old, new)) {
                     Some(index) => addresses[index].clone_from(address),
                     None => listen::forget(&old.address),
                 }
@@ -304,6 +303,11 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a listener of one plan goes on as a listener of the next.
+fn is_same(old: &Listener, new: &Listener) -> bool {
+    old.name == new.name && old.address == new.address
 }
 
 impl Drop for Engine {

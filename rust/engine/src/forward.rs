@@ -52,7 +52,10 @@ impl Fault {
     fn is_nonsense(&self) -> bool {
         matches!(
             self.failure.cause,
-            Cause::BadResponse(_) | Cause::UpstreamCut | Cause::EndlessInformational | Cause::UnexpectedUpgrade
+            Cause::BadResponse(_)
+                | Cause::UpstreamCut
+                | Cause::EndlessInformational
+                | Cause::UnexpectedUpgrade
         )
     }
 
@@ -166,8 +169,8 @@ impl Forward<'_> {
 
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
-        let deadline = &connection.deadline;
-        let mut link = match attempt.connect(self.worker, deadline, timeouts.connect_ms, waits, fresh).await {
+        let connecting = attempt.connect(self.worker, connection, timeouts.connect_ms, waits, fresh);
+        let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {
                 let retried = match failure.cause {
@@ -333,6 +336,9 @@ impl Forward<'_> {
                 Poll::Ready(Ok(read)) => Poll::Ready(Received::Bytes(read)),
                 Poll::Pending if connection.deadline.poll_passed(cx) => {
                     Poll::Ready(Received::Timeout(self.late(exchange)))
+                }
+                Poll::Pending if connection.stream.poll_broken(cx) => {
+                    Poll::Ready(Received::ClientFault(Failure::client(Cause::ClientGone)))
                 }
                 Poll::Pending => Poll::Pending,
             }
@@ -560,6 +566,9 @@ impl Forward<'_> {
                 } else {
                     Failure::upstream(Cause::UpstreamStalled)
                 })),
+                Poll::Pending if stream.poll_broken(cx) => {
+                    Poll::Ready(Err(Failure::client(Cause::ClientGone)))
+                }
                 Poll::Pending => Poll::Pending,
             }
         })

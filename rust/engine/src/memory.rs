@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request};
+use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request, parse_request_after};
 use tidegate_message::{Known, RequestHead, ResponseHead};
 use tidegate_plan::ForwardedStyle;
 use tidegate_route::Captures;
@@ -31,6 +31,9 @@ pub struct Exchange {
     pub response: ResponseHead,
     /// What the client sent behind the head, not looked at yet.
     pub input: Vec<u8>,
+    /// How much of it was looked at for a head and found to be a part of one, so that bytes that drip in are not
+    /// read over and over.
+    seen: usize,
     /// The request's body on its way.
     pub body: Body,
     /// What the upstream has not taken yet.
@@ -126,6 +129,7 @@ impl Default for Exchange {
             head: RequestHead::default(),
             response: ResponseHead::default(),
             input: Vec::new(),
+            seen: 0,
             body: Body::new(BodyLength::None, false),
             to_upstream: Vec::new(),
             to_client: Vec::new(),
@@ -166,6 +170,7 @@ impl Exchange {
     pub fn begin(&mut self) {
         self.head.clear();
         self.response.clear();
+        self.seen = 0;
         self.body = Body::new(BodyLength::None, false);
         self.to_upstream.clear();
         self.to_client.clear();
@@ -200,6 +205,9 @@ impl Exchange {
         }
         let head = parse_request(bytes, limits, &mut self.head)?;
         self.input.extend_from_slice(&bytes[head.unwrap_or(0)..]);
+        if head.is_none() {
+            self.seen = self.input.len();
+        }
         Ok(head.is_some())
     }
 
@@ -208,9 +216,10 @@ impl Exchange {
         if self.started == 0 {
             self.started = now;
         }
-        let head = parse_request(&self.input, limits, &mut self.head)?;
-        if let Some(length) = head {
-            self.input.drain(..length);
+        let head = parse_request_after(&self.input, self.seen, limits, &mut self.head)?;
+        match head {
+            Some(length) => drop(self.input.drain(..length)),
+            None => self.seen = self.input.len(),
         }
         Ok(head.is_some())
     }

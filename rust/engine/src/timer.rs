@@ -82,7 +82,7 @@ impl Timers {
         }
     }
 
-    /// Wakes everybody who waits, so that they see that something else has changed.
+    /// Wakes everybody who has set a deadline, be it none, so that they see that something else has changed.
     pub fn wake_all(&self) {
         for entry in self.slots.borrow().iter().flatten() {
             if let Some(waker) = entry.waker.borrow().as_ref() {
@@ -101,7 +101,8 @@ impl Timers {
             if let Some(waker) = entry.waker.borrow().as_ref() {
                 waker.wake_by_ref();
             }
-        } else if due != NEVER {
+        } else if due != NEVER || entry.waker.borrow().is_some() {
+            // Somebody who waits without a deadline stays listed, for `wake_all`.
             self.list(&entry, due);
         }
     }
@@ -118,6 +119,9 @@ impl Deadline {
     pub fn set(&self, milliseconds: u32) {
         if milliseconds == 0 {
             self.entry.due.set(NEVER);
+            if self.entry.listed.get() == NEVER {
+                self.timers.list(&self.entry, NEVER);
+            }
             return;
         }
         let ticks = u64::from(milliseconds).div_ceil(TICK.as_millis() as u64);

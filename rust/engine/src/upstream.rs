@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    connection::Connection,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
@@ -25,7 +26,6 @@ use crate::{
     metrics::WorkerMetrics,
     resolve::Name,
     stage,
-    timer::Deadline,
     worker::{Shared, Worker, WorkerPlan},
 };
 
@@ -267,11 +267,11 @@ impl Upstream {
 
 impl Attempt<'_> {
     /// A connection to the endpoint: an idle one, or a new one within `connect_ms`. `fresh` takes no idle one.
-    /// `bounded` cuts a waiting time to what the request has left.
+    /// `bounded` cuts a waiting time to what the request has left. Ends when the client breaks off.
     pub async fn connect(
         &self,
         worker: &Worker,
-        deadline: &Deadline,
+        client: &Connection,
         connect_ms: u32,
         bounded: impl Fn(u32) -> u32,
         fresh: bool,
@@ -285,16 +285,19 @@ impl Attempt<'_> {
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
-            match self.enter(worker, door, deadline, bounded(self.upstream.plan.pool.queue_ms)).await? {
+            match self.enter(worker, door, client, bounded(self.upstream.plan.pool.queue_ms)).await? {
                 Entered::Idle(link) => return Ok(link),
                 Entered::Room => permit = Some(Permit::new(door.clone())),
             }
         }
-        deadline.set(bounded(connect_ms));
+        client.deadline.set(bounded(connect_ms));
         let mut connecting = pin!(io::connect(&self.endpoint.target));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Pending if deadline.poll_passed(cx) => {
+            Poll::Pending if client.deadline.poll_passed(cx) => {
                 Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
+            }
+            Poll::Pending if client.stream.poll_broken(cx) => {
+                Poll::Ready(Err((Cause::ClientGone, String::new())))
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(connected) => {
@@ -304,6 +307,9 @@ impl Attempt<'_> {
         .await;
         worker.look_at_clock();
         let stream = connected.map_err(|(cause, why)| {
+            if cause == Cause::ClientGone {
+                return Failure::client(cause);
+            }
             let (upstream, endpoint) = (&self.upstream.name, &self.endpoint.text);
             crate::log::tell(
                 "warn",
@@ -320,7 +326,7 @@ impl Attempt<'_> {
         &self,
         worker: &Worker,
         door: &Arc<Door>,
-        deadline: &Deadline,
+        client: &Connection,
         queue_ms: u32,
     ) -> Result<Entered, Failure> {
         match door.gate.try_open() {
@@ -332,7 +338,7 @@ impl Attempt<'_> {
         let endpoint = &self.endpoint;
         endpoint.waiting.set(endpoint.waiting.get() + 1);
         let _here = Waiting(endpoint);
-        deadline.set(queue_ms);
+        client.deadline.set(queue_ms);
         loop {
             if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
                 return Ok(Entered::Idle(link));
@@ -343,17 +349,21 @@ impl Attempt<'_> {
             }
             let mut room = pin!(door.room.notified());
             let mut returned = pin!(endpoint.returned.notified());
-            let late = poll_fn(|cx| {
+            let woken = poll_fn(|cx| {
                 if room.as_mut().poll(cx).is_ready() || returned.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(false);
+                    return Poll::Ready(Ok(()));
                 }
-                if deadline.poll_passed(cx) { Poll::Ready(true) } else { Poll::Pending }
+                if client.deadline.poll_passed(cx) {
+                    return Poll::Ready(Err(Failure::gateway(Cause::QueueTimeout)));
+                }
+                if client.stream.poll_broken(cx) {
+                    return Poll::Ready(Err(Failure::client(Cause::ClientGone)));
+                }
+                Poll::Pending
             })
             .await;
             worker.look_at_clock();
-            if late {
-                return Err(Failure::gateway(Cause::QueueTimeout));
-            }
+            woken?;
         }
     }
 

@@ -402,7 +402,10 @@ impl Listeners {
         let before = self.open.len();
         let listeners = &prepared.plan.listeners;
         self.open.retain(|name, listening| {
-            let index = listeners.iter().position(|listener| *listener.name == **name);
+            // One that was bound anew has the name of an old one whose address is no longer wanted.
+            let index = (listeners.iter().enumerate()).position(|(index, listener)| {
+                *listener.name == **name && !bound.iter().any(|(new, _)| *new as usize == index)
+            });
             listening.index.set(index.map_or(u32::MAX, |index| index as u32));
             if index.is_none() {
                 listening.closed.notify_one();

@@ -1,6 +1,6 @@
 //! Decoding and the checks that serde cannot state: bounds, and indices that point somewhere.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use crate::{Action, Plan, SCHEMA};
 
@@ -73,6 +73,12 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
             }
             Action::Builtin { .. } => {}
         }
+    }
+    let mut names = HashSet::new();
+    for (at, listener) in plan.listeners.iter().enumerate() {
+        require(names.insert(&listener.name), &format!("listeners[{at}].name"), || {
+            format!("{:?} names another listener already", listener.name)
+        })?;
     }
     for (at, upstream) in plan.upstreams.iter().enumerate() {
         require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || {

@@ -179,6 +179,14 @@ impl Pipe {
         Poll::Pending
     }
 
+    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
+        let mut queue = lock(&self.incoming);
+        if !queue.reset {
+            queue.reader = Some(cx.waker().clone());
+        }
+        queue.reset
+    }
+
     pub(super) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
         self.finish();
         Poll::Ready(Ok(()))

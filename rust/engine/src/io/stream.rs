@@ -78,6 +78,18 @@ impl Stream {
         }
     }
 
+    /// Whether the other end has broken the connection off; one that only has said all it had to say has not.
+    /// If not, the task of `cx` is woken when it does. Costs a system call only where there is something to read.
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
+        let failed = |error: io::Result<Option<io::Error>>| !matches!(error, Ok(None));
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
+            Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
+            #[cfg(feature = "memory")]
+            Self::Memory(pipe) => pipe.poll_broken(cx),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -62,6 +62,7 @@ pub async fn ask(
     match verdict {
         Ok(None) => Ok(Ruling::Pass),
         Ok(Some(verdict)) => rule(plan, exchange, verdict),
+        Err(Cause::ClientGone) => Err(Failure::client(Cause::ClientGone)),
         Err(cause) => failed(cause),
     }
 }
@@ -142,6 +143,7 @@ async fn call(
     poll_fn(|cx| match outcome.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|_| Cause::HookFailed)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Err(Cause::HookTimeout)),
+        Poll::Pending if connection.stream.poll_broken(cx) => Poll::Ready(Err(Cause::ClientGone)),
         Poll::Pending => Poll::Pending,
     })
     .await

@@ -39,7 +39,7 @@ pub fn make(
             made.status = redirect.status;
             let mut location = Vec::new();
             if let Some(template) = &route.template {
-                template.render_value(&variables, &mut location);
+                template.render_location(&variables, &mut location);
             }
             push_field(&mut made.fields, b"Location", &location);
         }
