@@ -51,7 +51,7 @@ def test_counters_add_up_with_what_was_sent(start: Start, serve: Serve, workers:
     assert seen.sum("tidegate_upstream_attempts_total", outcome="ok") == 20
     hits, misses = seen.sum("tidegate_upstream_pool_hits_total"), seen.sum("tidegate_upstream_pool_misses_total")
     assert (hits + misses, misses) == (20, upstream.accepted)
-    assert seen.one("tidegate_limit_decisions_total", limit="few", outcome="refused") == 19
+    assert seen.one("tidegate_limit_decisions_total", limit="few", decision="refused") == 19
     assert seen.one("tidegate_panics_total") == 0
     assert seen.one("tidegate_workers") == workers
     for client in clients:
