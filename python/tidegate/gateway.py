@@ -126,6 +126,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Future[End] = self._loop.create_future()
         self._cut = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._reloading = asyncio.Lock()
         try:
             self._start()
@@ -151,6 +152,7 @@ class Gateway:
             say(f"{error}\nstarting with the last good plan instead", "error")
             self._reloads.refused(str(error))
             self._begin(self._kept())
+        self._heed_signals()
         self._notifier.ready(f"generation 1: {self._compiled.summary}")
         for warning in self._compiled.warnings:
             say(warning, "warn")
@@ -158,6 +160,17 @@ class Gateway:
             if not listener.control:
                 say(f"{'admin' if listener.admin else 'listening'} on {address}")
         say(f"serving {self._source.name}: {self._compiled.summary}, {_many(self._workers, 'worker')}")
+
+    def _heed_signals(self) -> None:
+        """From here on; whoever was told that it is ready may send one at once."""
+        for number, act in {
+            signal.SIGHUP: lambda: self._soon(self.reload("SIGHUP")),
+            signal.SIGQUIT: lambda: self.end(End.DRAIN),
+            signal.SIGTERM: lambda: self.end(End.NOW),
+            signal.SIGINT: lambda: self.end(End.NOW),
+            signal.SIGUSR1: self._reopen_logs,
+        }.items():
+            self._loop.add_signal_handler(number, act)
 
     def _first(self) -> Compiled:
         with no_collection():
@@ -237,15 +250,6 @@ class Gateway:
 
     async def _serve(self) -> End:
         """Until somebody says that it is enough; a signal, or the admin API."""
-        for number, act in {
-            signal.SIGHUP: lambda: self._soon(self.reload("SIGHUP")),
-            signal.SIGQUIT: lambda: self.end(End.DRAIN),
-            signal.SIGTERM: lambda: self.end(End.NOW),
-            signal.SIGINT: lambda: self.end(End.NOW),
-            signal.SIGUSR1: self._reopen_logs,
-        }.items():
-            self._loop.add_signal_handler(number, act)
-        self._tasks: set[asyncio.Task[Any]] = set()
         if self._options.watch:
             self._soon(self._look_for_changes())
         if self._notifier.watchdog_s is not None:

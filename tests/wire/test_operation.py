@@ -129,10 +129,10 @@ def test_the_verbs_reload_show_and_stop_a_running_process(start: Start) -> None:
     assert f"process {gateway.pid}" in shown.stdout
     assert gateway.address in shown.stdout
     assert command(gateway.folder, "healthcheck", *where).returncode == 0
-    gateway.write("routes: 7")
+    gateway.write(f"state: {gateway.state}\nroutes: 7")
     refused = command(gateway.folder, "reload", *where)
     assert refused.returncode == 1
-    assert re.search(r"tidegate\.yaml:1:\d+: ", refused.stderr)
+    assert re.search(r"tidegate\.yaml:2:\d+: ", refused.stderr)
     gateway.write(TWO)
     stopped = command(gateway.folder, "stop", *where)
     assert (stopped.returncode, stopped.stdout) == (0, f"stopped {gateway.pid}\n"), stopped
@@ -244,10 +244,10 @@ def test_check_and_explain_need_no_running_process(tmp_path: Path) -> None:
     told = command(tmp_path, "explain", "-c", str(file), "GET", "http://a.example:8080/v1/x")
     assert told.returncode == 0, told
     assert "http://127.0.0.1:9" in told.stdout
-    file.write_text("routes:\n  - match: {regex: '['}\n    respond: 200\n")
+    file.write_text("listeners: [':8080']\nroutes:\n  - match: {regex: '['}\n    respond: 200\n")
     wrong = command(tmp_path, "check", "-c", str(file))
     assert wrong.returncode == 1
-    assert re.match(re.escape(str(file)) + r":2:\d+: ", wrong.stderr), wrong.stderr
+    assert re.match(re.escape(str(file)) + r":3:\d+: ", wrong.stderr), wrong.stderr
 
 
 def test_the_admin_api_changes_nothing_over_tcp(start: Start) -> None:

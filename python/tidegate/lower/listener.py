@@ -34,6 +34,7 @@ def lower_listeners(work: Work) -> None:
                 name=entry.name or entry.address, address=address, proxy_protocol=entry.proxy_protocol, admin=False
             ),
             inner,
+            named=entry.name is not None,
         )
         if entry.proxy_protocol and not work.config.server.trusted_proxies:
             work.error(
@@ -67,10 +68,10 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     return list(range(first, len(work.listeners)))
 
 
-def _add(work: Work, listener: plan.Listener, path: Path) -> None:
-    """Takes a listener in. Several may ask for port 0 of one address; their names are told apart by a number."""
+def _add(work: Work, listener: plan.Listener, path: Path, *, named: bool = False) -> None:
+    """Takes a listener in. Several may ask for port 0 of one address; names that nobody gave are told apart by a number."""
     same = sum(other.address == listener.address and _any_port(other) for other in work.listeners)
-    if same:
+    if same and not named:
         listener = msgspec.structs.replace(listener, name=f"{listener.name}#{same + 1}")
     for index, other in enumerate(work.listeners):
         if _overlap(listener.address, other.address):
@@ -78,7 +79,7 @@ def _add(work: Work, listener: plan.Listener, path: Path) -> None:
             wide = "" if listener.address == other.address else f" by `{other.name}`"
             work.error(path, f"`{listener.name}` is already taken{wide} at {there}", "keep one of them")
             break
-        if listener.name == other.name and listener.address != other.address:
+        if listener.name == other.name:
             there = work.place(work.listener_paths[index])
             work.error(
                 path, f"`{listener.name}` is already the name of the listener at {there}", "give it another `name`"
