@@ -60,9 +60,10 @@ impl Body {
         Self { decoder, chunked_out, received, ended: received && !chunked_out, bytes: 0, most: u64::MAX }
     }
 
-    /// Takes at most `most` bytes of content; told at once where the length is known to be larger.
+    /// Takes at most `most` bytes of content; told at once where the length is known to be larger. Of several
+    /// bounds the smallest holds.
     pub fn limit(&mut self, most: u64) -> Result<(), BodyFault> {
-        self.most = most;
+        self.most = self.most.min(most);
         match self.decoder {
             Decoder::Exact(length) if length > most => Err(BodyFault::TooLarge),
             _ => Ok(()),
