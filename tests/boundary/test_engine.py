@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.client import Client, message, once
 from tests.support.http import Response
+
 from tidegate import _engine
 from tidegate.load import from_flags, load
 from tidegate.lower import lower
@@ -63,7 +63,9 @@ def call_of(engine: _engine.Gateway) -> _engine.Call:
 
 
 def test_a_plan_goes_in_and_bound_addresses_come_out(engine: _engine.Gateway, tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, {"listeners": ["127.0.0.1:0", f"unix:{tmp_path / 's'}"], "routes": [{"respond": {"body": "a"}}]})
+    plan = plan_of(
+        tmp_path, {"listeners": ["127.0.0.1:0", f"unix:{tmp_path / 's'}"], "routes": [{"respond": {"body": "a"}}]}
+    )
     first, second = engine.start(plan)
     assert first.startswith("127.0.0.1:")
     assert not first.endswith(":0")
@@ -104,7 +106,9 @@ def test_a_plan_is_refused_with_the_place_that_is_wrong(engine: _engine.Gateway,
     good = plan_of(tmp_path, {"routes": [{"respond": 200}, {"match": {"regex": "^/a"}, "respond": 200}]})
     (address,) = engine.start(good)
     bad = json.loads(good)
-    route = next(at for at, route in enumerate(bad["routes"]) if (route["matches"]["path"] or {}).get("kind") == "regex")
+    route = next(
+        at for at, route in enumerate(bad["routes"]) if (route["matches"]["path"] or {}).get("kind") == "regex"
+    )
     bad["routes"][route]["matches"]["path"]["value"] = "(["
     data = json.dumps(bad).encode()
     for entry in (_engine.check, engine.apply):
@@ -166,7 +170,9 @@ def test_a_call_tells_the_request_and_a_verdict_answers_it(engine: _engine.Gatew
     assert call.header("x-b") is None
     assert call.body == b"body"
     assert len(call.request_id) == 32
-    verdict = _engine.Verdict(status=201, response_headers=[("X-From", "hook"), ("X-L", "\xe9"), ("X-U", "€")], body=b"made")
+    verdict = _engine.Verdict(
+        status=201, response_headers=[("X-From", "hook"), ("X-L", "\xe9"), ("X-U", "€")], body=b"made"
+    )
     engine.answer([(call.id, verdict)])
     answer = asked.answer()
     assert (answer.status, answer.body, answer.fields.get("X-From")) == (201, b"made", "hook")
@@ -208,7 +214,12 @@ def test_answers_that_nobody_waits_for_are_dropped(engine: _engine.Gateway, tmp_
 def test_a_verdict_can_not_smuggle_a_line_into_a_head(engine: _engine.Gateway, tmp_path: Path) -> None:
     (address,) = engine.start(plan_of(tmp_path, HOOK))
     asked = Asked(address, message("GET"))
-    fields = [("X-A", "a\r\nSet-Cookie: evil=1"), ("X B", "1"), ("Content-Length", "999"), ("Transfer-Encoding", "chunked")]
+    fields = [
+        ("X-A", "a\r\nSet-Cookie: evil=1"),
+        ("X B", "1"),
+        ("Content-Length", "999"),
+        ("Transfer-Encoding", "chunked"),
+    ]
     engine.answer([(call_of(engine).id, _engine.Verdict(status=200, response_headers=fields, body=b"four"))])
     answer = asked.answer()
     assert answer.body == b"four"

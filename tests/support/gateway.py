@@ -189,8 +189,7 @@ class Tidegate:
         before = self.said.count
         self.write(config)
         self.signal(signal.SIGHUP)
-        line = self.said.wait(r"(?:reloaded|reload) \(.*", after=before).group(0)
-        return line
+        return self.said.wait(r"(?:reloaded|reload) \(.*", after=before).group(0)
 
     def wait(self, within: float = PATIENCE_S) -> int:
         """The exit status, once it has ended."""
@@ -245,7 +244,7 @@ class Tidegate:
 
 def surroundings(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment in which nothing of this machine's user is found."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "PYTHONPATH") if name in os.environ}
     return {**kept, "HOME": str(folder), "TZ": "UTC", **(more or {})}
 
 

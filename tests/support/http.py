@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/1\.([01])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
-_FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*")
+_FIELD = re.compile(
+    rb"(" + _TOKEN + rb"):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*"
+)
 _LENGTH = re.compile(rb"0|[1-9][0-9]*")
 _CHUNK_SIZE = re.compile(rb"0|[1-9A-Fa-f][0-9A-Fa-f]*")
 
@@ -31,11 +34,23 @@ class Cut(Exception):
     """The peer closed the connection within a message."""
 
 
-class Fields(list[tuple[str, str]]):
+class Fields:
     """Field lines in their order; names compare in any case."""
 
+    def __init__(self) -> None:
+        self._pairs: list[tuple[str, str]] = []
+
+    def append(self, pair: tuple[str, str]) -> None:
+        self._pairs.append(pair)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def __repr__(self) -> str:
+        return repr(self._pairs)
+
     def all(self, name: str) -> list[str]:
-        return [value for known, value in self if known.lower() == name.lower()]
+        return [value for known, value in self._pairs if known.lower() == name.lower()]
 
     def get(self, name: str) -> str | None:
         """The value of the one line of that name; more than one is the test's failure."""

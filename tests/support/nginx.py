@@ -24,7 +24,9 @@ http {{
     location /gz/ {{ gzip on; gzip_min_length 1; gzip_types *; }}
     location /put/ {{ dav_methods PUT; create_full_put_path on; }}
     location /old {{ return 301 /new.txt; }}
-    location /cookie {{ add_header Set-Cookie "a=1; Path=/"; add_header Set-Cookie "b=2; Path=/"; return 200 "$http_cookie"; }}
+    location /cookie {{
+      add_header Set-Cookie "a=1; Path=/"; add_header Set-Cookie "b=2; Path=/"; return 200 "$http_cookie";
+    }}
     location /seen {{ return 200 "$request_method $request_uri $http_host $http_x_forwarded_for"; }}
   }}
 }}

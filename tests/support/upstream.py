@@ -78,7 +78,6 @@ class Upstream:
         self.requests: list[Request] = []
         self.faults: list[str] = []
         self.accepted = 0
-        self.most_open = 0
         self._peers: set[Peer] = set()
         self._threads: list[threading.Thread] = []
         self._stopping = False
@@ -156,7 +155,6 @@ class Upstream:
                     sock.close()
                     return
                 self._peers.add(peer)
-                self.most_open = max(self.most_open, len(self._peers))
             self._start(lambda peer=peer: self._converse(peer))  # type: ignore[misc]  # bound now, not when it runs
 
     def _converse(self, peer: Peer) -> None:

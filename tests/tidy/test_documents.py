@@ -26,7 +26,8 @@ def test_paths_that_documents_name_exist() -> None:
         f"{name}: {path}"
         for name in sources(".md")
         for path in _PATH.findall(text(name))
-        if not (ROOT / path).exists() and not {"NOUN", "..."} & set(re.split(r"[/.]", path))
+        if not (ROOT / path).exists()
+        and not {"NOUN", "..."} & set(re.split(r"[/.]", path))
         and not path.startswith(("bench/results",))
     ]
     assert not bad

@@ -51,7 +51,9 @@ def _named(node: ast.AST) -> Iterator[str]:
 
 
 def test_only_the_gateway_knows_the_engine() -> None:
-    users = {name for name, path in modules().items() if any(used.split(".")[0] == "_engine" for used in _imports(path))}
+    users = {
+        name for name, path in modules().items() if any(used.split(".")[0] == "_engine" for used in _imports(path))
+    }
     assert users == {"gateway"}, "ask the gateway, or take what you need as an argument (tidegate.ports)"
 
 

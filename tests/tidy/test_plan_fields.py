@@ -1,4 +1,4 @@
-"""The plan is written down twice, in Python and in Rust: the same records, the same keys, the same tags, in the same order."""
+"""The plan is written down twice, in Python and in Rust: the same records, the same keys, the same tags."""
 
 from __future__ import annotations
 

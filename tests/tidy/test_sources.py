@@ -22,7 +22,7 @@ NEVER = {
     r"\b(TODO|FIXME|XXX|HACK)\b": "finish it, or write down in docs/decisions why not",
     r"/(?:root|home/[a-z]+|work|Users)/(?!\.)[a-z]": "a path of one machine means nothing on another",
     r"\bissue[s]? #?\d+": "a source says why itself",
-    r"(?i)\b(?:artifactory|jfrog|nexus)\b|pypi\.[a-z-]+\.(?:internal|corp)": "where packages come from is pip's and cargo's to know",
+    r"(?i)\b(?:artifactory|jfrog|nexus)\b|pypi\.[a-z-]+\.(?:internal|corp)": "pip knows where packages come from",
     r"todo!\(|unimplemented!\(|\bdbg!\(": "nothing is half there",
 }
 """What no file says, and what to do instead."""

@@ -13,7 +13,9 @@ MAY_PAUSE = {"tests/support/waiting.py"}
 
 
 def _functions(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [node for node in ast.walk(ast.parse(text(name))) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        node for node in ast.walk(ast.parse(text(name))) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def _test_files() -> list[str]:
@@ -63,5 +65,16 @@ def test_every_folder_of_tests_stands_in_the_table_of_levels() -> None:
 
 def test_every_python_noun_of_the_model_has_a_golden_plan() -> None:
     golden = "\n".join(path.stem for path in Path(ROOT / "tests/golden/plan").glob("*.yaml"))
-    for noun in ("auth", "hook", "limit", "listeners", "match", "headers", "rewrite", "upstream", "access", "access-log"):
+    for noun in (
+        "auth",
+        "hook",
+        "limit",
+        "listeners",
+        "match",
+        "headers",
+        "rewrite",
+        "upstream",
+        "access",
+        "access-log",
+    ):
         assert noun in golden, noun

@@ -7,7 +7,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import Client, message, once
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import once
 

@@ -228,7 +228,8 @@ def test_a_websocket_carries_frames_both_ways_until_one_side_ends_it(start: Star
         assert fields.get("Upgrade") == "websocket"
         assert fields.get("Connection") == "Upgrade"
         assert not peer.stream.buffer, "bytes came before the switch was agreed on"
-        switch = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}"
+        switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        switch += f"Sec-WebSocket-Accept: {accept}"
         peer.send(f"{switch}\r\n\r\n".encode() + b"\x81\x05first")
         while peer.stream.begun():
             peer.send(bytes(peer.stream.buffer))
@@ -236,7 +237,12 @@ def test_a_websocket_carries_frames_both_ways_until_one_side_ends_it(start: Star
 
     gateway = start({"routes": [{"upstream": serve(serve=speak).url}]})
     with gateway.client() as client:
-        fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+        fields = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Version": "13",
+        }
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         client.send(f"GET /chat HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n".encode())
         switched = read_response(client.stream)
@@ -285,7 +291,9 @@ def test_a_client_that_ends_its_half_still_gets_its_answer(start: Start, serve: 
 
 def test_what_an_upstream_says_beyond_its_response_never_reaches_a_client(start: Start, serve: Serve) -> None:
     def more(request: Request, peer: Peer) -> None:
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        peer.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        )
 
     upstream = serve(more)
     gateway = start({"routes": [{"upstream": upstream.url}]})
@@ -297,7 +305,7 @@ def test_what_an_upstream_says_beyond_its_response_never_reaches_a_client(start:
 
 def test_fields_of_a_response_keep_their_order_spelling_and_repetition(start: Start, serve: Serve) -> None:
     def fields(request: Request, peer: Peer) -> None:
-        peer.respond(200, b"", "sEt-COOKIE: a=1", "X-Empty:", "Set-Cookie: b=2", "X-Odd: a, b;  c=\"d\"")
+        peer.respond(200, b"", "sEt-COOKIE: a=1", "X-Empty:", "Set-Cookie: b=2", 'X-Odd: a, b;  c="d"')
 
     gateway = start({"routes": [{"upstream": serve(fields).url}]})
     answer = gateway.get()

@@ -1,4 +1,4 @@
-"""Every request of the corpus, over real sockets: what is refused never reaches the upstream, what is taken reaches it once."""
+"""Every request of the corpus, over real sockets: what is refused reaches no upstream, what is taken does once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.client import Client, once
 from tests.support.corpus import Case, cases
 from tests.support.gateway import Tidegate
@@ -100,7 +99,9 @@ def test_half_a_request_never_becomes_a_whole_one(scene: Scene, case: Case) -> N
 
 def test_a_request_that_drips_in_byte_by_byte_is_the_same_request(scene: Scene) -> None:
     with scene.gateway.client() as client:
-        for byte in b"POST /slow HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n":
+        for (
+            byte
+        ) in b"POST /slow HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n":
             client.send(bytes([byte]))
         assert client.receive().status == 200
     (request,) = scene.reached()

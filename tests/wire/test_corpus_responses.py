@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.client import once
 from tests.support.corpus import Case, cases
 from tests.support.gateway import Tidegate

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import once
 from tests.support.gateway import Tidegate
@@ -112,7 +111,10 @@ def test_a_hook_refuses_and_lets_pass(start: Start, serve: Serve, policies: Path
 
 def test_an_async_hook_and_one_without_a_word_let_pass(start: Start, serve: Serve, policies: Path) -> None:
     upstream = serve()
-    routes = [route("/a", "policies:slowly", upstream=upstream.url), route("/b", "policies:nothing", upstream=upstream.url)]
+    routes = [
+        route("/a", "policies:slowly", upstream=upstream.url),
+        route("/b", "policies:nothing", upstream=upstream.url),
+    ]
     gateway = start({"workers": 2, "routes": routes}, folder=policies)
     with gateway.client() as client:
         for _ in range(20):
@@ -122,10 +124,16 @@ def test_an_async_hook_and_one_without_a_word_let_pass(start: Start, serve: Serv
 
 
 def test_a_hook_sees_the_request_as_it_came(start: Start, policies: Path) -> None:
-    gateway = start({"routes": [{"name": "seen", **route("/", {"call": "policies:describe", "body": True})}]}, folder=policies)
+    gateway = start(
+        {"routes": [{"name": "seen", **route("/", {"call": "policies:describe", "body": True})}]}, folder=policies
+    )
     fields = [("Host", "Shop.Example:81"), ("X-A", "1"), ("x-a", "é")]
     reply = once(gateway.address, "POST", "/a%20b/../c?d=e", fields, b"the body")
-    assert (reply.status, reply.fields.get("X-From"), reply.fields.get("Content-Type")) == (200, "hook", "application/json")
+    assert (reply.status, reply.fields.get("X-From"), reply.fields.get("Content-Type")) == (
+        200,
+        "hook",
+        "application/json",
+    )
     seen = reply.json()
     assert seen["method"] == "POST"
     assert seen["target"] == "/a%20b/../c?d=e"
@@ -178,7 +186,9 @@ def test_a_hook_reads_the_body_and_the_upstream_gets_it_all_the_same(
     first = upstream.requests[0]
     assert (first.fields.get("X-Length"), first.body) == ("150000", content)
     with gateway.client() as client:
-        client.send_what_is_taken(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000))
+        client.send_what_is_taken(
+            b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)
+        )
         too_large = client.receive("POST")
     assert (too_large.status, too_large.problem) == (413, "body_too_large")
 
@@ -274,7 +284,9 @@ def test_many_calls_at_once_all_get_their_own_verdict(start: Start, policies: Pa
 
 def test_a_client_that_leaves_while_a_hook_decides_harms_nobody(start: Start, serve: Serve, policies: Path) -> None:
     upstream: Upstream = serve()
-    gateway = start({"routes": [route("/slow", "policies:blocks", upstream=upstream.url), {"respond": 200}]}, folder=policies)
+    gateway = start(
+        {"routes": [route("/slow", "policies:blocks", upstream=upstream.url), {"respond": 200}]}, folder=policies
+    )
     for _ in range(5):
         client = gateway.client()
         client.send(b"GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n")

@@ -14,7 +14,9 @@ from tests.support.waiting import until
 
 
 def test_a_burst_is_counted_exactly_over_two_workers(start: Start) -> None:
-    gateway = start({"workers": 2, "routes": [{"limit": {"key": "client_ip", "rate": "1/h", "burst": 25}, "respond": 200}]})
+    gateway = start(
+        {"workers": 2, "routes": [{"limit": {"key": "client_ip", "rate": "1/h", "burst": 25}, "respond": 200}]}
+    )
     clients = [gateway.client() for _ in range(20)]
     statuses = [client.request("GET").status for _ in range(3) for client in clients]
     for client in clients:
@@ -71,7 +73,9 @@ def test_a_delay_holds_requests_back_instead_of_refusing_them(start: Start) -> N
 
 
 def test_a_cost_takes_that_many_tokens(start: Start) -> None:
-    gateway = start({"routes": [{"limit": {"key": "client_ip", "rate": "1/h", "burst": 10, "cost": 4}, "respond": 200}]})
+    gateway = start(
+        {"routes": [{"limit": {"key": "client_ip", "rate": "1/h", "burst": 10, "cost": 4}, "respond": 200}]}
+    )
     assert [gateway.get().status for _ in range(3)] == [200, 200, 429]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
 import signal
@@ -10,13 +10,12 @@ import socket
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import message, once
 from tests.support.waiting import until
 
 COMBINED = re.compile(
-    r'(?P<ip>\S+) - (?P<user>\S+) \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
+    r"(?P<ip>\S+) - (?P<user>\S+) \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
     r'"(?P<request>(?:[^"\\]|\\x[0-9A-F]{2})*)" (?P<status>\d{3}) (?P<bytes>\d+) '
     r'"(?P<referer>(?:[^"\\]|\\x[0-9A-F]{2})*)" "(?P<agent>(?:[^"\\]|\\x[0-9A-F]{2})*)"'
 )
@@ -33,7 +32,7 @@ def lines(path: Path, count: int) -> list[str]:
 def test_the_combined_format_is_nginxs_to_the_byte(start: Start, serve: Serve, tmp_path: Path) -> None:
     log = tmp_path / "combined.log"
     gateway = start({"access_log": {"path": str(log), "flush": "10ms"}, "routes": [{"upstream": serve().url}]})
-    fields = [("Referer", "https://a.example/\"x\""), ("User-Agent", "curl/8 (x)\\")]
+    fields = [("Referer", 'https://a.example/"x"'), ("User-Agent", "curl/8 (x)\\")]
     assert once(gateway.address, "GET", "/a?b=c", fields).status == 200
     assert once(gateway.address, "POST", "/p", (), b"body").status == 200
     first, second = lines(log, 2)
@@ -45,8 +44,8 @@ def test_the_combined_format_is_nginxs_to_the_byte(start: Start, serve: Serve, t
     assert (found["status"], found["bytes"]) == ("200", "2")
     assert found["referer"] == r"https://a.example/\x22x\x22"
     assert found["agent"] == r"curl/8 (x)\x5C"
-    when = datetime.datetime.strptime(found["time"], "%d/%b/%Y:%H:%M:%S %z")
-    assert abs((datetime.datetime.now(datetime.UTC) - when).total_seconds()) < 30
+    when = dt.datetime.strptime(found["time"], "%d/%b/%Y:%H:%M:%S %z")
+    assert abs((dt.datetime.now(dt.UTC) - when).total_seconds()) < 30
     assert '"POST /p HTTP/1.1" 200 2 "-" "-"' in second
 
 
@@ -54,7 +53,13 @@ def test_a_json_record_tells_the_whole_exchange(start: Start, serve: Serve) -> N
     upstream = serve()
     gateway = start({"routes": [{"name": "all", "upstream": upstream.url}]})
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    once(gateway.address, "POST", "/a b".replace(" ", "%20"), {"Host": "Shop.Example:80", "traceparent": parent}, b"12345")
+    once(
+        gateway.address,
+        "POST",
+        "/a b".replace(" ", "%20"),
+        {"Host": "Shop.Example:80", "traceparent": parent},
+        b"12345",
+    )
     (record,) = gateway.records(1)
     request_id = upstream.requests[0].fields.get("X-Request-Id")
     assert record["method"] == "POST"
@@ -71,12 +76,12 @@ def test_a_json_record_tells_the_whole_exchange(start: Start, serve: Serve) -> N
     assert record["request_id"] == request_id
     assert record["traceparent"] == parent
     assert 0 < record["upstream_duration_ms"] <= record["duration_ms"] < 10_000
-    assert datetime.datetime.fromisoformat(record["time"]).tzinfo is not None
+    assert dt.datetime.fromisoformat(record["time"]).tzinfo is not None
 
 
 def test_hostile_bytes_stay_inside_their_strings(start: Start) -> None:
     gateway = start({"routes": [{"respond": 200}]})
-    agent = "\"}\n{\"status\":1,\"x\":\"\x7f\xe9\\"
+    agent = '"}\n{"status":1,"x":"\x7f\xe9\\'
     with gateway.client() as client:
         raw = agent.replace("\n", "\\n").replace("\x7f", "").encode("latin-1")
         client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: " + raw + b"\r\n\r\n")
@@ -156,7 +161,9 @@ def test_a_full_disk_under_the_log_stops_no_request(start: Start) -> None:
 
 
 def test_a_log_that_cannot_be_opened_is_told_at_the_start(start: Start, tmp_path: Path) -> None:
-    gateway = start({"access_log": str(tmp_path / "no" / "such" / "access.log"), "routes": [{"respond": 200}]}, wait=False)
+    gateway = start(
+        {"access_log": str(tmp_path / "no" / "such" / "access.log"), "routes": [{"respond": 200}]}, wait=False
+    )
     assert gateway.wait() == 1
     assert "access.log" in gateway.said.text
 

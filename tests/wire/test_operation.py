@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import Client, message, once
 from tests.support.gateway import command
@@ -200,7 +199,7 @@ def test_a_port_in_use_is_told_and_the_start_fails(start: Start) -> None:
 
 
 def test_a_wrong_file_is_told_and_the_start_fails(start: Start) -> None:
-    gateway = start("listeners: [\"127.0.0.1:0\"]\nroutes:\n  - upstream: nowhere\n", wait=False)
+    gateway = start('listeners: ["127.0.0.1:0"]\nroutes:\n  - upstream: nowhere\n', wait=False)
     assert gateway.wait() == 1
     assert f"{gateway.file}:3:15: " in gateway.said.text
     assert "nowhere" in gateway.said.text

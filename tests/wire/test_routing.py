@@ -1,4 +1,4 @@
-"""Which route takes a request, and what answers without an upstream: redirects, fixed responses, rewrites, header edits."""
+"""Which route takes a request, and what comes of it: redirects, fixed responses, rewrites, header edits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from tests.conftest import Serve, Start
 from tests.support.client import Client, once
 from tests.support.gateway import Tidegate
@@ -108,7 +107,11 @@ def seen(start: Start, serve: Serve) -> tuple[Tidegate, Upstream]:
     to = {"upstream": upstream.url}
     routes = [
         {"match": {"path": "/old"}, "rewrite": {"prefix": "/new"}, **to},
-        {"match": {"regex": "^/items/(?<id>[0-9]+)/(.*)$"}, "rewrite": {"path": "/i/${id}/${2}", "query": "n=${id}"}, **to},
+        {
+            "match": {"regex": "^/items/(?<id>[0-9]+)/(.*)$"},
+            "rewrite": {"path": "/i/${id}/${2}", "query": "n=${id}"},
+            **to,
+        },
         {"match": {"path": "/dated"}, "rewrite": {"regex": "-([0-9]+)", "with": "/$1", "host": "internal.test"}, **to},
         {"match": {"path": "/empty"}, "rewrite": {"query": ""}, **to},
         {
@@ -187,7 +190,10 @@ def test_a_variable_never_splits_a_head(start: Start) -> None:
 def test_fixed_responses_answer_every_method_and_read_its_body(start: Start) -> None:
     routes = [
         {"match": {"path": "/empty"}, "respond": 204},
-        {"match": {"path": "/json"}, "respond": {"status": 418, "body": '{"p":"${path}"}', "content_type": "application/json"}},
+        {
+            "match": {"path": "/json"},
+            "respond": {"status": 418, "body": '{"p":"${path}"}', "content_type": "application/json"},
+        },
     ]
     gateway = start({"routes": routes})
     with gateway.client() as client:
@@ -224,8 +230,7 @@ def test_many_connections_never_end_up_at_another_listener(start: Start) -> None
     gateway = start({"workers": 4, "routes": [{"respond": {"body": "public"}}]})
     clients: list[Client] = []
     try:
-        for _ in range(200):
-            clients.append(gateway.client())
+        clients.extend(gateway.client() for _ in range(200))
         answers = {client.request("GET", "/status").body for client in clients}
     finally:
         for client in clients:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.support.client import Client, message
 from tests.support.gateway import Tidegate, program
 from tests.support.http import Response

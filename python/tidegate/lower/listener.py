@@ -69,7 +69,7 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
 
 
 def _add(work: Work, listener: plan.Listener, path: Path, *, named: bool = False) -> None:
-    """Takes a listener in. Several may ask for port 0 of one address; names that nobody gave are told apart by a number."""
+    """Takes a listener in. Several may ask for port 0 of one address; a number tells names apart that nobody gave."""
     same = sum(other.address == listener.address and _any_port(other) for other in work.listeners)
     if same and not named:
         listener = msgspec.structs.replace(listener, name=f"{listener.name}#{same + 1}")
