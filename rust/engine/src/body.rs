@@ -249,6 +249,7 @@ pub fn poll_flush(cx: &mut Context<'_>, receiver: &mut Stream, out: &mut Vec<u8>
 
 /// Moves a body on as far as it goes now: what is left over in `out`, then what the sender has.
 /// `on_progress` is called whenever something moved, with the content that was received, if any.
+#[allow(clippy::too_many_arguments)] // both ends of a body, and what lies between them
 pub fn poll_relay(
     cx: &mut Context<'_>,
     body: &mut Body,

@@ -88,10 +88,8 @@ pub fn request(
     if !id_header.is_empty() {
         push_field(out, id_header, exchange.request_id().as_bytes());
     }
-    if server.trace && head.known(Known::Traceparent).is_none() {
-        out.extend_from_slice(b"traceparent: ");
-        traceparent(out);
-        out.extend_from_slice(b"\r\n");
+    if !exchange.traceparent.is_empty() {
+        push_field(out, b"traceparent", exchange.traceparent.as_bytes());
     }
     if server.via {
         via(head.version, out);
@@ -207,18 +205,6 @@ fn via(received: Version, out: &mut Vec<u8>) {
         Version::Http10 => b"Via: 1.0 tidegate\r\n",
         Version::Http11 => b"Via: 1.1 tidegate\r\n",
     });
-}
-
-/// W3C Trace Context, level 1: version, trace id, parent id, flags (sampled).
-fn traceparent(out: &mut Vec<u8>) {
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    crate::memory::push_hex(fastrand::u64(..), &mut text);
-    crate::memory::push_hex(fastrand::u64(1..), &mut text);
-    text.push('-');
-    crate::memory::push_hex(fastrand::u64(1..), &mut text);
-    text.push_str("-01");
-    out.extend_from_slice(text.as_bytes());
 }
 
 fn content_length(length: u64, out: &mut Vec<u8>) {

@@ -55,10 +55,10 @@ async fn journey(
     let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
         answer::fail(worker, plan, connection, exchange, Some(route), failure).await
     };
-    if let Some(most) = route.plan.body_bytes {
-        if exchange.body.limit(most).is_err() {
-            return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
-        }
+    if let Some(most) = route.plan.body_bytes
+        && exchange.body.limit(most).is_err()
+    {
+        return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
     }
 
     // who

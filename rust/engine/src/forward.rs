@@ -1,15 +1,17 @@
 //! Forwarding: attempts at an upstream until one answers, then its response on the way back.
 
+mod relay;
+
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
-use tidegate_http1::{BodyLength, RequestFacts, parse_response, response_facts};
+use tidegate_http1::{RequestFacts, parse_response};
 use tidegate_message::{Known, Version};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
 
 use crate::{
     answer,
-    body::{Body, BodyFault, poll_relay},
+    body::{BodyFault, poll_relay},
     compose,
     connection::{Close, Connection, Next},
     exchange::Exchange,
@@ -425,181 +427,6 @@ impl Forward<'_> {
             Poll::Ready(())
         })
         .await;
-    }
-
-    /// Response rewrite, relay, settle. `rest` is where the body's first bytes stand in the scratch buffer.
-    async fn relay(
-        &self,
-        connection: &mut Connection,
-        exchange: &mut Exchange,
-        attempt: &mut Attempt<'_>,
-        mut link: Link,
-        mut upload: Upload,
-        rest: std::ops::Range<usize>,
-    ) -> Next {
-        let latency = attempt.latency(self.worker.now());
-        exchange.upstream_duration = Some(Duration::from_nanos(latency));
-        let status = exchange.response.status;
-        let facts = match response_facts(&exchange.response, exchange.head.method) {
-            Ok(facts) => facts,
-            Err(bad) => {
-                let failure = Failure::upstream(Cause::BadResponse(bad));
-                attempt.finish(self.worker, Outcome::Failed, None, failure.cause.as_str());
-                return self.give_up(connection, exchange, failure).await;
-            }
-        };
-        let failed = self.upstream.counts_as_failure(status);
-        attempt.finish(self.worker, if failed { Outcome::Failed } else { Outcome::Ok }, Some(latency), "");
-
-        let old_client = exchange.head.version == Version::Http10;
-        let unknown_length = matches!(facts.body, BodyLength::Chunked | BodyLength::UntilClose);
-        let delimited = old_client && unknown_length;
-        let mut next = exchange.after(self.worker, self.plan, connection);
-        if delimited {
-            next = Next::Close(Close::Delimited);
-        }
-        if !exchange.body.is_received() {
-            // The answer came before the request's end; whether the rest still comes is seen at the end.
-            next = Next::Close(Close::Unread);
-        }
-        exchange.status = status;
-        let mut out = std::mem::take(&mut exchange.to_client);
-        compose::response(
-            self.worker,
-            self.plan,
-            self.route,
-            exchange,
-            facts.body,
-            unknown_length && !old_client,
-            next,
-            &mut out,
-        );
-        exchange.to_client = out;
-
-        let mut download = Body::new(facts.body, unknown_length && !old_client);
-        let fate = self.relay_body(connection, exchange, &mut link, &mut upload, &mut download, rest).await;
-        exchange.bytes_sent = download.bytes;
-        match fate {
-            Ok(surplus) => {
-                let whole = exchange.body.is_ended() && upload.over && !upload.broken;
-                if facts.keep_alive && whole && !surplus {
-                    self.upstream.check_in(link, &attempt.endpoint, self.worker.now());
-                }
-                next
-            }
-            Err(failure) => {
-                // A part of the response is out: the only honest end is one that looks cut.
-                exchange.failed(failure);
-                exchange.to_client.clear();
-                Next::Close(Close::Failed)
-            }
-        }
-    }
-
-    /// `Ok(true)`: the upstream sent more than its response.
-    async fn relay_body(
-        &self,
-        connection: &mut Connection,
-        exchange: &mut Exchange,
-        link: &mut Link,
-        upload: &mut Upload,
-        download: &mut Body,
-        rest: std::ops::Range<usize>,
-    ) -> Result<bool, Failure> {
-        let mut waits = Waits::default();
-        let mut surplus = std::mem::take(&mut exchange.surplus);
-        surplus.clear();
-        let mut first = Some(rest);
-        let relayed = poll_fn(|cx| {
-            let mut scratch = self.worker.scratch.borrow_mut();
-            if let Some(rest) = first.take() {
-                // Nothing was awaited since these bytes were read: they still stand where they were.
-                let sent = if exchange.response_input.is_empty() {
-                    self.send_first(cx, connection, exchange, download, &mut scratch[rest], &mut surplus)
-                } else {
-                    let mut early = std::mem::take(&mut exchange.response_input);
-                    let sent = self.send_first(cx, connection, exchange, download, &mut early, &mut surplus);
-                    early.clear();
-                    exchange.response_input = early;
-                    sent
-                };
-                if let Err(fault) = sent {
-                    return Poll::Ready(Err(self.download_failure(fault)));
-                }
-            } else {
-                self.worker.look_at_clock();
-            }
-            if !upload.over {
-                if let Poll::Ready(Err(failure)) =
-                    self.poll_upload(cx, connection, exchange, link, upload, &mut scratch)
-                {
-                    return Poll::Ready(Err(failure));
-                }
-            }
-            let Connection { stream, deadline, .. } = &mut *connection;
-            let mut moved = false;
-            let relayed = poll_relay(
-                cx,
-                download,
-                &mut link.stream,
-                stream,
-                &mut exchange.to_client,
-                &mut scratch,
-                &mut surplus,
-                |_| moved = true,
-            );
-            let client = !exchange.to_client.is_empty();
-            if relayed.is_pending() && waits.begins(client, moved) {
-                deadline.set(self.bounded(if client {
-                    self.plan.shared.plan.server.send_timeout_ms
-                } else {
-                    self.route.plan.timeouts.idle_ms
-                }));
-            }
-            match relayed {
-                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-                Poll::Ready(Err(fault)) => Poll::Ready(Err(self.download_failure(fault))),
-                Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Err(if client {
-                    Failure::client(Cause::SendTimeout)
-                } else if self.is_due() {
-                    Failure::upstream(Cause::TotalTimeout)
-                } else {
-                    Failure::upstream(Cause::UpstreamStalled)
-                })),
-                Poll::Pending if stream.poll_broken(cx) => {
-                    Poll::Ready(Err(Failure::client(Cause::ClientGone)))
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        let more = !surplus.is_empty();
-        exchange.surplus = surplus;
-        relayed.map(|()| more)
-    }
-
-    /// Sends the head together with what came of the body in the same read: one receive, one send.
-    fn send_first(
-        &self,
-        cx: &mut std::task::Context<'_>,
-        connection: &mut Connection,
-        exchange: &mut Exchange,
-        download: &mut Body,
-        bytes: &mut [u8],
-        surplus: &mut Vec<u8>,
-    ) -> Result<(), BodyFault> {
-        let (content, used) = if bytes.is_empty() { (0..0, 0) } else { download.decode(bytes)? };
-        surplus.extend_from_slice(&bytes[used..]);
-        download.send(cx, &mut connection.stream, &mut exchange.to_client, &bytes[content])
-    }
-
-    fn download_failure(&self, fault: BodyFault) -> Failure {
-        match fault {
-            BodyFault::Send => Failure::client(Cause::ClientGone),
-            BodyFault::Chunk(_) | BodyFault::Receive | BodyFault::Cut | BodyFault::TooLarge => {
-                Failure::upstream(Cause::UpstreamCut)
-            }
-        }
     }
 
     /// The upstream speaks another protocol from here on, if the client asked for one.

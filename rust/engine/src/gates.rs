@@ -32,10 +32,10 @@ impl Gates {
         let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         doors.retain(|_, door| door.strong_count() > 0);
         let key = (upstream.to_owned(), target.clone());
-        if let Some(door) = doors.get(&key).and_then(Weak::upgrade) {
-            if door.gate.set_limits(limits) {
-                return Some(door);
-            }
+        if let Some(door) = doors.get(&key).and_then(Weak::upgrade)
+            && door.gate.set_limits(limits)
+        {
+            return Some(door);
         }
         let door = Arc::new(Door { gate: Gate::new(limits), room: Notify::new() });
         doors.insert(key, Arc::downgrade(&door));

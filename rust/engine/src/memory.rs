@@ -94,6 +94,8 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Why it did not end as it should; empty where it did.
     pub reason: &'static str,
+    /// The trace that begins here; empty where none does, or the client brought one.
+    pub traceparent: String,
     request_id: String,
 }
 
@@ -160,6 +162,7 @@ impl Default for Exchange {
             status: 0,
             bytes_sent: 0,
             reason: "",
+            traceparent: String::new(),
             request_id: String::new(),
         }
     }
@@ -242,6 +245,10 @@ impl Exchange {
             let _ = write!(self.client_text, "{client}");
         }
         self.choose_request_id(&shared.plan.server.request_id);
+        self.traceparent.clear();
+        if shared.plan.server.trace && self.head.known(Known::Traceparent).is_none() {
+            begin_trace(&mut self.traceparent);
+        }
         if self.started == 0 {
             self.started = worker.now();
         }
@@ -258,13 +265,14 @@ impl Exchange {
 
     fn choose_request_id(&mut self, config: &tidegate_plan::RequestId) {
         self.request_id.clear();
-        if config.trust && !config.header.is_empty() {
-            if let Some(brought) = self.head.field(config.header.as_bytes()) {
-                if (1..=128).contains(&brought.len()) && brought.iter().all(|byte| is_plain(*byte)) {
-                    self.request_id.extend(brought.iter().map(|byte| char::from(*byte)));
-                    return;
-                }
-            }
+        if config.trust
+            && !config.header.is_empty()
+            && let Some(brought) = self.head.field(config.header.as_bytes())
+            && (1..=128).contains(&brought.len())
+            && brought.iter().all(|byte| is_plain(*byte))
+        {
+            self.request_id.extend(brought.iter().map(|byte| char::from(*byte)));
+            return;
         }
         push_hex(fastrand::u64(..), &mut self.request_id);
         push_hex(fastrand::u64(..), &mut self.request_id);
@@ -312,6 +320,16 @@ impl Exchange {
 /// Characters that an id may have so that no log or header is ever confused by it.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'+' | b'/' | b'=')
+}
+
+/// W3C Trace Context, level 1: version, trace id, parent id, flags (sampled). No id is all zeros.
+fn begin_trace(out: &mut String) {
+    out.push_str("00-");
+    push_hex(fastrand::u64(..), out);
+    push_hex(fastrand::u64(1..), out);
+    out.push('-');
+    push_hex(fastrand::u64(1..), out);
+    out.push_str("-01");
 }
 
 /// Sixteen hexadecimal digits.

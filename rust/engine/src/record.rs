@@ -43,7 +43,7 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
         attempts: exchange.attempts,
         reason: exchange.reason,
         request_id: exchange.request_id(),
-        traceparent: exchange.head.known(Known::Traceparent).unwrap_or_default(),
+        traceparent: exchange.head.known(Known::Traceparent).unwrap_or(exchange.traceparent.as_bytes()),
         host: &exchange.host,
         listener: shared.plan.listeners.get(exchange.listener as usize).map_or("", |listener| &listener.name),
     };

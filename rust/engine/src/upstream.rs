@@ -197,10 +197,15 @@ impl Upstream {
             let mut cx = Context::from_waker(Waker::noop());
             idle.retain(|_, kept| kept.stream.poll_read_ready(&mut cx).is_pending());
             metrics.pool_idle(self.slot, idle.len() as u64);
-            for (endpoint, view) in self.endpoints.borrow().iter().zip(self.cluster.borrow().view(now)) {
-                let chosen = matches!(view.state, EndpointState::Healthy | EndpointState::SlowStart);
-                metrics.endpoint_state(endpoint.slot, chosen, view.in_flight);
-            }
+            drop(idle);
+            self.tell_states(now, metrics);
+        }
+    }
+
+    fn tell_states(&self, now: u64, metrics: &WorkerMetrics) {
+        for (endpoint, view) in self.endpoints.borrow().iter().zip(self.cluster.borrow().view(now)) {
+            let chosen = matches!(view.state, EndpointState::Healthy | EndpointState::SlowStart);
+            metrics.endpoint_state(endpoint.slot, chosen, view.in_flight);
         }
     }
 
@@ -235,7 +240,9 @@ impl Upstream {
             metrics.endpoint_gone(gone.slot);
         }
         self.idle.borrow_mut().retain(|key, _| specs.iter().any(|spec| spec.key == key));
+        drop(cluster);
         self.endpoints.replace(endpoints);
+        self.tell_states(now, metrics);
     }
 
     fn endpoint(&self, target: Target, text: String, key: u64, member: &Member) -> Endpoint {
@@ -276,11 +283,9 @@ impl Attempt<'_> {
         bounded: impl Fn(u32) -> u32,
         fresh: bool,
     ) -> Result<Link, Failure> {
-        if !fresh {
-            if let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
-                worker.metrics.pool_hit(self.upstream.slot);
-                return Ok(link);
-            }
+        if !fresh && let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
+            worker.metrics.pool_hit(self.upstream.slot);
+            return Ok(link);
         }
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;

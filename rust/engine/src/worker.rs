@@ -146,6 +146,7 @@ pub struct Worker {
     pub draining: Cell<bool>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
+    #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
 }
@@ -491,7 +492,9 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
-    if shared.connections() >= worker.plan().shared.plan.server.max_connections as usize {
+    let most = worker.plan().shared.plan.server.max_connections as usize;
+    // Whoever looks after a full gateway must see that it is full.
+    if !listening.admin && shared.traffic_connections() >= most {
         worker.metrics.refusal("too_many_connections");
         answer::turn_away(accepted);
         return;

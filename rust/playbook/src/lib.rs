@@ -58,7 +58,7 @@ pub fn play(plan: serde_json::Value, script: impl AsyncFnOnce(&Play)) {
     }
     local.block_on(&runtime, async {
         let entrance = Entrance::default();
-        let made = Engine::in_memory(plan.to_string().as_bytes(), &[entrance.clone()]);
+        let made = Engine::in_memory(plan.to_string().as_bytes(), std::slice::from_ref(&entrance));
         let (engine, worker) = match made {
             Ok(made) => made,
             Err(error) => panic!("the plan was refused: {error}"),
@@ -171,6 +171,11 @@ impl Play {
     /// How many attempts were followed by another because of `reason`.
     pub fn retried(&self, reason: &str) -> u64 {
         self.count(&format!("tidegate_retries_total{{reason=\"{reason}\"}}"))
+    }
+
+    /// Everything that is counted, as `tidegate status` gets it.
+    pub fn stats(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.engine.stats()).unwrap_or_default()
     }
 
     fn count(&self, sample: &str) -> u64 {

@@ -12,10 +12,10 @@ pub struct Call(pub hooks::Call);
 
 /// Header bytes as text: each byte is the character of its number, so that nothing is lost.
 fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    if bytes.is_ascii() {
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            return PyString::new(py, text);
-        }
+    if bytes.is_ascii()
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return PyString::new(py, text);
     }
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     PyString::new(py, &text)

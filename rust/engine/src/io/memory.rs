@@ -256,7 +256,10 @@ impl Drop for Pipe {
 
 /// Where a test puts client connections in.
 #[derive(Debug, Clone, Default)]
-pub struct Entrance(Arc<Mutex<(VecDeque<(Pipe, SocketAddr)>, Option<Waker>)>>);
+pub struct Entrance(Arc<Mutex<Arrivals>>);
+
+/// Connections that wait to be accepted, and who waits for them.
+type Arrivals = (VecDeque<(Pipe, SocketAddr)>, Option<Waker>);
 
 /// The listening end of an [`Entrance`].
 #[derive(Debug)]

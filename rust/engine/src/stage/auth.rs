@@ -35,10 +35,10 @@ pub enum Auth {
 
 /// Lets the request in or refuses it; notes in the exchange who came.
 pub fn check(route: &PreparedRoute, exchange: &mut Exchange) -> Result<(), Failure> {
-    if let Some(access) = &route.access {
-        if !access.admits(exchange.client_ip) {
-            return Err(Failure::client(Cause::AddressDenied));
-        }
+    if let Some(access) = &route.access
+        && !access.admits(exchange.client_ip)
+    {
+        return Err(Failure::client(Cause::AddressDenied));
     }
     let Some(auth) = &route.auth else { return Ok(()) };
     let Exchange { head, user, problem: room, .. } = exchange;

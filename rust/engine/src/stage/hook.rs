@@ -21,6 +21,9 @@ use crate::{
     worker::{Worker, WorkerPlan},
 };
 
+/// What Python says of a call that was not answered in time.
+const LATE: &str = "late";
+
 /// What follows from a hook's verdict.
 pub enum Ruling {
     /// The request goes on; changes of its fields are noted in the exchange.
@@ -55,6 +58,8 @@ pub async fn ask(
     let verdict = match outcome {
         Ok(Outcome::Pass) => Ok(None),
         Ok(Outcome::Verdict(verdict)) => Ok(Some(verdict)),
+        // Python keeps the time as well, and may see first that it is over.
+        Ok(Outcome::Failed(why)) if why == LATE => Err(Cause::HookTimeout),
         Ok(Outcome::Failed(_)) => Err(Cause::HookFailed),
         Err(cause) => Err(cause),
     };
