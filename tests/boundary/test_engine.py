@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.support.client import Client, message, once
 from tests.support.http import Response
+from tests.support.waiting import until
 
 from tidegate import _engine
 from tidegate.load import from_flags, load
@@ -263,8 +264,7 @@ def test_figures_are_json_and_metrics_are_text(engine: _engine.Gateway, tmp_path
 
     (address,) = engine.start(plan_of(tmp_path, {"routes": [{"respond": 200}]}))
     once(address)
-    figures = json.loads(engine.stats())
-    assert figures["requests"] == 1
+    until(lambda: json.loads(engine.stats())["requests"] == 1, "the record of the request")
     assert parse(engine.metrics().decode()).sum("tidegate_requests_total") == 1
     assert engine.connections() in (0, 1)
 

@@ -16,6 +16,11 @@ _BETWEEN_LOOKS_S = 0.005
 _never = threading.Event()
 
 
+def dawdle(seconds: float) -> None:
+    """For upstreams that are slow because a test wants them to be."""
+    _never.wait(seconds)
+
+
 def until(look: Callable[[], T], what: str, within: float = PATIENCE_S) -> T:
     """The first truthy value that `look` gives; fails the test when none comes in time."""
     deadline = time.monotonic() + within

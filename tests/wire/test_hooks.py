@@ -76,12 +76,12 @@ def broken(request):
 
 def blocks(request):
     """Keeps the interpreter for itself."""
-    time.sleep(0.2)
+    time.sleep(0.2)  # a hook
 
 
 async def late(request):
     """Comes never."""
-    await asyncio.sleep(60)
+    await asyncio.sleep(60)  # a hook
 '''
 
 
