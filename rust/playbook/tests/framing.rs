@@ -34,7 +34,7 @@ fn dechunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut content = Vec::new();
     loop {
         let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return (content, false) };
-        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        let size = usize::from_str_radix(&String::from_utf8_lossy(&bytes[..end]), 16).unwrap_or(usize::MAX);
         bytes = &bytes[end + 2..];
         if size == 0 {
             return (content, true);
@@ -46,8 +46,8 @@ fn dechunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
 }
 
 fn body(message: &[u8]) -> &[u8] {
-    let head = message.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    &message[head + 4..]
+    let head = message.windows(4).position(|four| four == b"\r\n\r\n");
+    head.map_or(b"", |head| &message[head + 4..])
 }
 
 #[test]

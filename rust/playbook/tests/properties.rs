@@ -190,7 +190,7 @@ fn checked(
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(48))]
 
     #[test]
     fn an_exchange_is_the_same_however_it_is_cut(up in content(), down in content(), cuts in cuts()) {
@@ -408,7 +408,7 @@ async fn happens(play: &Play, event: Event, clients: &mut Vec<Rc<End>>, upstream
 }
 
 proptest! {
-    #![proptest_config(config(128))]
+    #![proptest_config(config(48))]
 
     #[test]
     fn whatever_happens_nothing_is_left_behind(events in prop::collection::vec(event(), 1..120)) {
