@@ -5,13 +5,13 @@ mod relay;
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 use tidegate_http1::{RequestFacts, parse_response};
-use tidegate_message::{Known, Version};
+use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
 
 use crate::{
     answer,
-    body::{BodyFault, poll_relay},
+    body::{Body, BodyFault, poll_relay},
     compose,
     connection::{Close, Connection, Next},
     exchange::Exchange,
@@ -352,11 +352,19 @@ impl Forward<'_> {
     fn late(&self, exchange: &Exchange) -> Failure {
         if self.is_due() {
             Failure::upstream(Cause::TotalTimeout)
-        } else if !exchange.body.is_received() && exchange.to_upstream.is_empty() {
+        } else if !exchange.body.is_received()
+            && exchange.to_upstream.is_empty()
+            && !self.holds_back(&exchange.body, &exchange.response)
+        {
             Failure::client(Cause::BodyTimeout)
         } else {
             Failure::upstream(Cause::UpstreamTimeout)
         }
+    }
+
+    /// Whether the client waits for the upstream's `100 Continue` before it sends its body.
+    fn holds_back(&self, body: &Body, response: &ResponseHead) -> bool {
+        self.facts.expect_continue && body.bytes == 0 && response.status != 100
     }
 
     /// Moves the request's body on. Ready once it is over, one way or the other.
@@ -369,7 +377,7 @@ impl Forward<'_> {
         upload: &mut Upload,
         scratch: &mut [u8],
     ) -> Poll<Result<(), Failure>> {
-        let Exchange { body, to_upstream, input, replay, .. } = exchange;
+        let Exchange { body, to_upstream, input, replay, response, .. } = exchange;
         let Connection { stream, deadline, .. } = connection;
         let mut moved = false;
         let relayed =
@@ -379,13 +387,16 @@ impl Forward<'_> {
             });
         let over = match relayed {
             Poll::Pending => {
-                let upstream = !to_upstream.is_empty();
+                let timeouts = &self.route.plan.timeouts;
+                let (upstream, milliseconds) = if !to_upstream.is_empty() {
+                    (true, timeouts.idle_ms)
+                } else if self.holds_back(body, response) {
+                    (true, timeouts.head_ms)
+                } else {
+                    (false, self.plan.shared.plan.server.body_timeout_ms)
+                };
                 if upload.waits.begins(upstream, moved) {
-                    deadline.set(self.bounded(if upstream {
-                        self.route.plan.timeouts.idle_ms
-                    } else {
-                        self.plan.shared.plan.server.body_timeout_ms
-                    }));
+                    deadline.set(self.bounded(milliseconds));
                 }
                 return Poll::Pending;
             }

@@ -145,6 +145,32 @@ fn a_body_may_take_long_as_long_as_it_comes() {
 }
 
 #[test]
+fn a_client_that_waits_for_continue_is_not_to_blame_for_an_upstream_that_does_not_say_it() {
+    play(timed(), async |play| {
+        let request = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        let client = play.client().await;
+        client.sends(request).await;
+        let _silent = play.upstream().await;
+        play.passes_exactly(7000, async || client.got_nothing().await).await;
+        client.got_problem(504, "upstream_timeout").await;
+    });
+}
+
+#[test]
+fn a_client_that_was_told_to_continue_has_its_own_time() {
+    play(timed(), async |play| {
+        let client = play.client().await;
+        client.sends("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+        let upstream = play.upstream().await;
+        seconds(play, 3).await;
+        upstream.sends("HTTP/1.1 100 Continue\r\n\r\n").await;
+        client.got("HTTP/1.1 100 Continue\r\n\r\n").await;
+        play.passes_exactly(2000, async || client.got_nothing().await).await;
+        client.got_problem(408, "body_timeout").await;
+    });
+}
+
+#[test]
 fn a_body_that_a_hook_waits_for_is_refused_after_its_time() {
     let mut plan = timed();
     plan["hooks"] = json!([{"name": "m:f", "timeout_ms": 60_000, "body": true, "body_bytes": 1000, "on_failure": "refuse"}]);
