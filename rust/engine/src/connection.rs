@@ -106,6 +106,10 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         }
         match read_head(&worker, &mut connection, &mut exchange).await {
             Head::Complete => {}
+            Head::Nothing => {
+                worker.return_exchange(exchange);
+                return Some(connection);
+            }
             Head::End(close) => break close,
             Head::Failed(failure) => {
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
@@ -139,6 +143,8 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
 /// What came of waiting for a head.
 enum Head {
     Complete,
+    /// There was nothing to read after all: the connection is still idle.
+    Nothing,
     End(Close),
     Failed(Failure),
 }
@@ -158,19 +164,21 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
     }
     connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
     loop {
+        let waiting = exchange.input.is_empty();
         let read = std::future::poll_fn(|cx| {
             let mut scratch = worker.scratch.borrow_mut();
             match connection.stream.poll_read(cx, &mut scratch) {
+                // A new connection counts as readable until it was read once.
+                Poll::Pending if waiting => Poll::Ready(None),
                 Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(read) => Poll::Ready(Some(read)),
             }
         })
         .await;
-        let waiting = exchange.input.is_empty();
         let scratch = worker.scratch.borrow();
         match read {
-            None if waiting => return Head::End(Close::Idle),
+            None if waiting => return Head::Nothing,
             None => return Head::Failed(Failure::client(Cause::HeadTimeout)),
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
