@@ -133,7 +133,9 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         }
     };
     worker.metrics.close(close.as_str());
-    if matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited) {
+    let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
+    let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
+    if ends_early || (ends_here && has_unread(&connection, &exchange)) {
         linger(&worker, &mut connection).await;
     }
     worker.return_exchange(exchange);
@@ -233,6 +235,12 @@ async fn read_proxy_header(
             }
         }
     }
+}
+
+/// Whether the client has sent more than was read of it.
+fn has_unread(connection: &Connection, exchange: &Exchange) -> bool {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    !exchange.input.is_empty() || connection.stream.poll_read_ready(&mut cx).is_ready()
 }
 
 /// Lets the client read the answer before the connection goes: with bytes of it unread, a plain close would be

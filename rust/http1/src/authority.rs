@@ -24,9 +24,19 @@ pub(crate) fn check(authority: &[u8]) -> Result<(), Refusal> {
             }
         }
         name => {
-            let end = name.iter().position(|byte| !is_unreserved(*byte)).unwrap_or(name.len());
             // An empty label has no meaning in DNS, but the last may be empty: the root's.
-            if end == 0 || name[0] == b'.' || name[..end].windows(2).any(|pair| pair == b"..") {
+            let mut before = b'.';
+            let mut end = 0;
+            let mut empty_label = false;
+            for byte in name {
+                if !UNRESERVED[usize::from(*byte)] {
+                    break;
+                }
+                empty_label |= before == b'.' && *byte == b'.';
+                before = *byte;
+                end += 1;
+            }
+            if end == 0 || empty_label {
                 return Err(userinfo_or(Refusal::InvalidHost, authority));
             }
             match &name[end..] {
@@ -47,10 +57,17 @@ fn is_port(text: &[u8]) -> bool {
         && std::str::from_utf8(text).is_ok_and(|text| text.parse::<u16>().is_ok())
 }
 
-/// RFC 3986 §2.3, and `_`, which is among them.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+/// RFC 3986 §2.3: letters, digits, `-`, `.`, `_` and `~`.
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let character = byte as u8;
+        table[byte] = character.is_ascii_alphanumeric() || matches!(character, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 fn userinfo_or(other: Refusal, authority: &[u8]) -> Refusal {
     if memchr(b'@', authority).is_some() { Refusal::Userinfo } else { other }

@@ -1,6 +1,8 @@
 //! Request heads: from bytes to spans, with the checks that need no more than the head's start.
 
-use httparse::{EMPTY_HEADER, Error, Header, Request, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, Request, Status};
 use memchr::memchr;
 use tidegate_message::{Known, Method, RequestHead, Span, Version};
 
@@ -54,11 +56,12 @@ pub fn parse_request_after(
         [b'\r', ..] => return Err(Refusal::BareCr),
         _ => 0,
     };
-    let mut few = [EMPTY_HEADER; FEW_FIELDS];
+    // Not filled before it is used: that would cost more than many a head takes to be read.
+    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
     let outcome = match split(window, lead, &mut few[..limits.head_fields.min(FEW_FIELDS)], head) {
         Err(Some(Error::TooManyHeaders)) if limits.head_fields > FEW_FIELDS => {
             let most = limits.head_fields.min(window.len() / SHORTEST_LINE + 1);
-            split(window, lead, &mut vec![EMPTY_HEADER; most], head)
+            split(window, lead, &mut vec![MaybeUninit::uninit(); most], head)
         }
         outcome => outcome,
     };
@@ -82,11 +85,11 @@ pub fn parse_request_after(
 fn split<'b>(
     window: &'b [u8],
     lead: usize,
-    headers: &mut [Header<'b>],
+    headers: &mut [MaybeUninit<Header<'b>>],
     head: &mut RequestHead,
 ) -> Result<Option<usize>, Option<Error>> {
-    let mut request = Request::new(headers);
-    let length = match request.parse(&window[lead..]) {
+    let mut request = Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(&window[lead..], headers) {
         Ok(Status::Complete(length)) => lead + length,
         Ok(Status::Partial) => return Ok(None),
         Err(error) => return Err(Some(error)),

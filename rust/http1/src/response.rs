@@ -1,6 +1,8 @@
 //! Response heads: from bytes to spans.
 
-use httparse::{EMPTY_HEADER, Error, Header, Response, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, ParserConfig, Response, Status};
 use memchr::memchr;
 use tidegate_message::{ResponseHead, Span, Version};
 
@@ -51,11 +53,11 @@ pub fn parse_response_after(
     if window[0] != b'H' {
         return Err(ResponseFault::NotHttp);
     }
-    let mut few = [EMPTY_HEADER; FEW_FIELDS];
+    let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
     let outcome = match split(window, &mut few[..limits.head_fields.min(FEW_FIELDS)], head) {
         Err(Some(Error::TooManyHeaders)) if limits.head_fields > FEW_FIELDS => {
             let most = limits.head_fields.min(window.len() / SHORTEST_LINE + 1);
-            split(window, &mut vec![EMPTY_HEADER; most], head)
+            split(window, &mut vec![MaybeUninit::uninit(); most], head)
         }
         outcome => outcome,
     };
@@ -77,11 +79,12 @@ pub fn parse_response_after(
 
 fn split<'b>(
     window: &'b [u8],
-    headers: &mut [Header<'b>],
+    headers: &mut [MaybeUninit<Header<'b>>],
     head: &mut ResponseHead,
 ) -> Result<Option<usize>, Option<Error>> {
-    let mut response = Response::new(headers);
-    let length = match response.parse(window) {
+    let mut response = Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, window, headers);
+    let length = match parsed {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
         Err(error) => return Err(Some(error)),
