@@ -112,6 +112,7 @@ class Tidegate:
         assert self.process.stderr is not None
         self.said = Lines(self.process.stderr)
         self.printed = Lines(self.process.stdout)
+        self._clients: list[Client] = []
         self.addresses: list[str] = []
         self.admin_addresses: list[str] = []
 
@@ -156,7 +157,10 @@ class Tidegate:
         return self.process.pid
 
     def client(self, **options: Any) -> Client:
-        return Client(self.address, **options)
+        """A connection that is closed with the gateway at the latest, also where its test fails."""
+        client = Client(self.address, **options)
+        self._clients.append(client)
+        return client
 
     def get(self, target: str = "/", **headers: str) -> Response:
         """One GET on a connection of its own; underscores in names are hyphens."""
@@ -200,6 +204,8 @@ class Tidegate:
 
     def stop(self) -> None:
         """Ends it and checks that it never said what it should not."""
+        for client in self._clients:
+            client.close()
         with contextlib.suppress(ProcessLookupError):
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)
