@@ -87,7 +87,9 @@ def main() -> int:
         over.set()
         sender.join()
         told = [load.communicate()[0] for load in loads]
-    failed = [line.strip() for text in told for line in text.splitlines() if "Socket errors" in line or "Non-2xx" in line]
+    failed = [
+        line.strip() for text in told for line in text.splitlines() if "Socket errors" in line or "Non-2xx" in line
+    ]
     quarter = len(samples) // 4
     middle = statistics.median(sample["rss_mb"] for sample in samples[quarter : 2 * quarter])
     last = statistics.median(sample["rss_mb"] for sample in samples[-quarter:])
