@@ -97,7 +97,7 @@ class Gateway:
     def metrics(self) -> bytes:
         """Prometheus text."""
     def calls_fd(self) -> int:
-        """An eventfd that is readable while calls wait."""
+        """A descriptor that is readable while calls wait. It is only to be waited for: `take_calls` reads it."""
     def take_calls(self, most: int) -> list[Call]:
         """Up to `most` waiting calls, oldest first; never blocks."""
     def answer(self, answers: list[tuple[int, Verdict | None]]) -> None:

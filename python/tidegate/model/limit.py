@@ -40,7 +40,7 @@ class Limit(Noun, frozen=True, kw_only=True):
 
 
 class Concurrency(Noun, frozen=True, kw_only=True):
-    """A cap on requests in flight for each value of a key; one more is answered 503."""
+    """A cap on requests in flight for each value of a key; one more is answered 429."""
 
     key: Annotated[Many | None, about("What is counted apart, as in `limit.key`.", "route")] = None
     max: Annotated[Count | None, about("Requests in flight.")] = None

@@ -200,13 +200,18 @@ pub async fn deliver(
     }
 }
 
+/// What a connection that there is no room for is told: the same every time, for it has no request yet.
+const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
+    Content-Length: 151\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"reason\":\"too_many_connections\",\
+    \"detail\":\"No more connections are taken at present.\"}\n";
+
 /// Answers a connection that there is no room for, as far as it takes it at once, and drops it.
 pub fn turn_away(accepted: Accepted) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
     use std::io::Write as _;
     match accepted.detach() {
-        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(ANSWER)),
-        Ok(Accepted::Unix(mut stream)) => drop(stream.write(ANSWER)),
+        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(TURNED_AWAY)),
+        Ok(Accepted::Unix(mut stream)) => drop(stream.write(TURNED_AWAY)),
         _ => {}
     }
 }
@@ -303,6 +308,14 @@ pub fn reason_phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_turned_away_is_told_a_whole_response() {
+        let text = String::from_utf8_lossy(TURNED_AWAY);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
+        assert!(body.starts_with('{') && body.ends_with("}\n"));
+    }
 
     #[test]
     fn dates_are_written_as_rfc_9110_has_them() {

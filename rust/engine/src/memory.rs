@@ -94,6 +94,8 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Why it did not end as it should; empty where it did.
     pub reason: &'static str,
+    /// Why, in the words of the hook that answered; empty where it gave none.
+    pub hook_reason: String,
     /// The trace that begins here; empty where none does, or the client brought one.
     pub traceparent: String,
     request_id: String,
@@ -162,6 +164,7 @@ impl Default for Exchange {
             status: 0,
             bytes_sent: 0,
             reason: "",
+            hook_reason: String::new(),
             traceparent: String::new(),
             request_id: String::new(),
         }
@@ -187,6 +190,7 @@ impl Exchange {
         self.fields.clear();
         self.hook_remove.clear();
         self.hook_set.clear();
+        self.hook_reason.clear();
         self.started = 0;
         self.upstream_duration = None;
         self.attempts = 0;

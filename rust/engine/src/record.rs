@@ -41,7 +41,7 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
         endpoint: exchange.endpoint.as_deref().unwrap_or(""),
         upstream_duration: exchange.upstream_duration,
         attempts: exchange.attempts,
-        reason: exchange.reason,
+        reason: if exchange.hook_reason.is_empty() { exchange.reason } else { &exchange.hook_reason },
         request_id: exchange.request_id(),
         traceparent: exchange.head.known(Known::Traceparent).unwrap_or(exchange.traceparent.as_bytes()),
         host: &exchange.host,

@@ -283,8 +283,8 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match listeners.open.get(&listener) {
-                    Some(listening) => serve(accepted, listening.clone()),
+                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
+                    Some(listening) => serve(accepted, listening),
                     None => worker.uncount(false),
                 },
                 Some(Message::Drain) => {
@@ -439,6 +439,17 @@ impl Listeners {
             acceptor,
         ));
         self.open.insert(name, listening);
+    }
+
+    /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
+    fn listening(&self, name: Arc<str>) -> Option<Rc<Listening>> {
+        if let Some(listening) = self.open.get(&name) {
+            return Some(listening.clone());
+        }
+        let plan = self.worker.plan();
+        let index = plan.shared.plan.listeners.iter().position(|listener| *listener.name == *name)?;
+        let index = Cell::new(index as u32);
+        Some(Rc::new(Listening { index, name, admin: false, closed: Notify::new() }))
     }
 
     /// Closes all but the admin listeners.

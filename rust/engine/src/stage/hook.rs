@@ -231,6 +231,7 @@ pub async fn answer(
     if verdict.status.is_some_and(|status| status >= 400) {
         exchange.failed(Failure::client(Cause::HookRefused));
     }
+    exchange.hook_reason.push_str(verdict.reason.as_deref().unwrap_or_default());
     let mut fields = std::mem::take(&mut exchange.fields);
     for (name, value) in &verdict.response_headers {
         push_checked(&mut fields, name, value);
