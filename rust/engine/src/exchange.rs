@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
-use tidegate_http1::{RequestFacts, request_facts};
+use tidegate_http1::request_facts;
 use tidegate_plan::Action;
 
 use crate::{
     answer::{self, Answer},
     connection::{Close, Connection, Next},
     failure::{Cause, Failure},
-    forward, record,
+    forward,
+    prepare::PreparedRoute,
+    record,
     stage::{self, hook::Ruling},
     worker::{Worker, WorkerPlan},
 };
@@ -95,32 +97,29 @@ async fn journey(
     }
 
     // pick, pool, send, retry → response rewrite → relay; or an answer of our own
-    match &route.plan.action {
-        Action::Forward { upstream: index } => {
-            let cluster = &plan.upstreams[upstream.unwrap_or(*index) as usize];
-            forward::run(worker, plan, connection, exchange, route, &facts, cluster).await
+    let upstream = match (upstream, &route.plan.action) {
+        (Some(index), _) => Some(index),
+        (None, Action::Forward { upstream: index }) => Some(*index),
+        (None, _) => None,
+    };
+    match upstream {
+        Some(index) => {
+            let upstream = &plan.upstreams[index as usize];
+            forward::run(worker, plan, connection, exchange, route, &facts, upstream).await
         }
-        action => own_answer(worker, plan, connection, exchange, route, action, &facts, upstream).await,
+        None => own_answer(worker, plan, connection, exchange, route).await,
     }
 }
 
 /// Redirects, fixed responses, and what the engine itself knows.
-#[allow(clippy::too_many_arguments)] // the journey's own, handed on
 async fn own_answer(
     worker: &Worker,
     plan: &Rc<WorkerPlan>,
     connection: &mut Connection,
     exchange: &mut Exchange,
-    route: &crate::prepare::PreparedRoute,
-    action: &Action,
-    facts: &RequestFacts,
-    upstream: Option<u32>,
+    route: &PreparedRoute,
 ) -> Next {
-    if let (Some(index), false) = (upstream, matches!(action, Action::Forward { .. })) {
-        let cluster = &plan.upstreams[index as usize];
-        return forward::run(worker, plan, connection, exchange, route, facts, cluster).await;
-    }
-    match stage::respond::make(worker, plan, route, exchange, action) {
+    match stage::respond::make(worker, plan, route, exchange, &route.plan.action) {
         Ok(made) => {
             let answer = Answer {
                 status: made.status,

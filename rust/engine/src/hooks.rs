@@ -97,7 +97,7 @@ struct State {
     next: u64,
     queue: VecDeque<Call>,
     waiting: HashMap<u64, oneshot::Sender<Outcome>>,
-    /// A byte stands in the pipe. It does exactly while the queue is not empty.
+    /// A byte stands in the pipe. It does while the queue is not empty, and after a withdrawal until the next `take`.
     signalled: bool,
 }
 

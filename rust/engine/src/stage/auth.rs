@@ -70,21 +70,15 @@ pub fn check(route: &PreparedRoute, exchange: &mut Exchange) -> Result<(), Failu
 
 /// RFC 9110 §11.6.1: a 401 says how to do better.
 fn challenge(auth: &Auth, fields: &mut Vec<u8>) {
-    fields.extend_from_slice(b"WWW-Authenticate: ");
-    match auth {
-        Auth::Keys { source: KeySource::Bearer, .. } => fields.extend_from_slice(b"Bearer\r\n"),
+    let value = match auth {
+        Auth::Keys { source: KeySource::Bearer, .. } => "Bearer".to_owned(),
         Auth::Keys { source: KeySource::Header { name }, .. } => {
-            fields.extend_from_slice(b"ApiKey in=\"header\", name=\"");
-            fields.extend_from_slice(name.as_bytes());
-            fields.extend_from_slice(b"\"\r\n");
+            format!("ApiKey in=\"header\", name=\"{name}\"")
         }
-        Auth::Keys { .. } => fields.extend_from_slice(b"ApiKey in=\"query\"\r\n"),
-        Auth::Basic { realm, .. } => {
-            fields.truncate(fields.len() - b"WWW-Authenticate: ".len());
-            let value = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
-            push_field(fields, b"WWW-Authenticate", value.as_bytes());
-        }
-    }
+        Auth::Keys { source: KeySource::Query { .. }, .. } => "ApiKey in=\"query\"".to_owned(),
+        Auth::Basic { realm, .. } => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+    };
+    push_field(fields, b"WWW-Authenticate", value.as_bytes());
 }
 
 impl Auth {

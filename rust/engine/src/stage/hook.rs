@@ -11,7 +11,7 @@ use tidegate_plan::OnFailure;
 
 use crate::{
     answer::{self, Answer, push_field},
-    body::BodyFault,
+    body::{BodyFault, poll_flush},
     connection::{Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
@@ -190,7 +190,7 @@ pub async fn read_body(
             return Ok(());
         }
         poll_fn(|cx| {
-            if let Poll::Ready(Err(_)) = answer_flush(cx, connection, to_client) {
+            if let Poll::Ready(Err(_)) = poll_flush(cx, &mut connection.stream, to_client) {
                 return Poll::Ready(Err(Failure::client(Cause::ClientGone)));
             }
             let mut scratch = worker.scratch.borrow_mut();
@@ -209,14 +209,6 @@ pub async fn read_body(
         })
         .await?;
     }
-}
-
-fn answer_flush(
-    cx: &mut std::task::Context<'_>,
-    connection: &mut Connection,
-    out: &mut Vec<u8>,
-) -> Poll<std::io::Result<()>> {
-    crate::body::poll_flush(cx, &mut connection.stream, out)
 }
 
 /// Sends the answer that a hook made.
