@@ -522,6 +522,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     name: str
     endpoints: list[Endpoint]
     balance: Balance
+    tls: None
     pool: Pool
     passive: PassiveHealth | None
     active: ActiveHealth | None
@@ -597,6 +598,7 @@ class Plan(Part, frozen=True, kw_only=True):
     concurrency: list[Concurrency]
     hooks: list[Hook]
     access_log: AccessLog | None
+    ai: None
 
 
 def encode(plan: Plan) -> bytes:

@@ -108,6 +108,7 @@ class Upstreams:
             name=name,
             endpoints=_endpoints(written, endpoints_path, work),
             balance=_balance(written.balance, (*path, "balance"), work),
+            tls=None,
             pool=plan.Pool(
                 idle_max=written.pool.idle_max,
                 idle_ms=work.milliseconds(written.pool.idle, (*path, "pool", "idle")),

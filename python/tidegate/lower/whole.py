@@ -44,5 +44,6 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None) ->
         concurrency=work.concurrency,
         hooks=work.hooks,
         access_log=access_log,
+        ai=None,
     )
     return Lowered(made, plan.encode(made), paths, work.problems.warnings)

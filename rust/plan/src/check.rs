@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Plan, SCHEMA};
+use crate::{Action, Plan, SCHEMA, check_ai};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +71,16 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
             Action::Hook => {
                 require(route.hook.is_some(), &here("hook"), || "this action needs a hook".into())?
             }
+            Action::Ai(on) => {
+                let ai = plan.ai.as_ref();
+                require(ai.is_some(), "ai", || "an AI route needs it".into())?;
+                indices(&on.guards, ai.map_or(0, |ai| ai.guards.len()), &here("action.guards"))?;
+            }
             Action::Builtin { .. } => {}
         }
+    }
+    if let Some(ai) = &plan.ai {
+        check_ai::check(plan, ai)?;
     }
     let mut names = HashSet::new();
     for (at, listener) in plan.listeners.iter().enumerate() {
@@ -106,7 +114,7 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {
+pub(crate) fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {
     match list.iter().find(|index| **index as usize >= len) {
         Some(index) => {
             Err(PlanError { path: path.into(), why: format!("index {index} points past {len} entries") })
@@ -115,6 +123,6 @@ fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {
     }
 }
 
-fn require(holds: bool, path: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
+pub(crate) fn require(holds: bool, path: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
     if holds { Ok(()) } else { Err(PlanError { path: path.into(), why: why() }) }
 }

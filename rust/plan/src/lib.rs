@@ -8,18 +8,27 @@
 
 mod access_log;
 mod address;
+mod ai;
 mod auth;
 mod check;
+mod check_ai;
 mod hook;
 mod limit;
 mod listener;
 mod route;
+mod secret;
 mod server;
 mod template;
 mod upstream;
 
 pub use access_log::{AccessLog, LogFormat, LogSink};
 pub use address::Address;
+pub use ai::{
+    Account, Ai, AiKey, AiRoute, Batch, Credential, CredentialScheme, Fallback, FallbackCause, Guard,
+    GuardAction, GuardScope, Hedge, LoadProbe, LogContent, LookFor, Metric, Model, ModelBalance, ModelCache,
+    OnDisconnect, Opening, Price, Prompt, PromptVersion, Provider, ProviderDialect, Rates, Rule, Shadow,
+    Target, UsageJournal, Window,
+};
 pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
 pub use check::PlanError;
 pub use hook::{Hook, OnFailure};
@@ -29,10 +38,12 @@ pub use route::{
     Action, Builtin, EditKind, HeaderEdit, Matches, PathMatch, PathRewrite, Redirect, Respond, Rewrite,
     Route, ValueMatch, ValueTest,
 };
+pub use secret::Secret;
 pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};
 pub use upstream::{
-    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts, Upstream,
+    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
+    Upstream, UpstreamTls,
 };
 
 use serde::Deserialize;
@@ -62,6 +73,8 @@ pub struct Plan {
     pub hooks: Vec<Hook>,
     /// `null` where nothing is logged.
     pub access_log: Option<AccessLog>,
+    /// `null` where no route is an AI route.
+    pub ai: Option<Ai>,
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Access, Auth, Retry, Template, Timeouts};
+use crate::{Access, AiRoute, Auth, Retry, Template, Timeouts};
 
 /// One route: conditions, stages, action.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -186,6 +186,8 @@ pub enum Action {
         /// What.
         name: Builtin,
     },
+    /// The AI surfaces, under the prefix that the route's path matches.
+    Ai(AiRoute),
     /// The route's hook; a hook that passes without an answer is a failure of the hook.
     Hook,
 }

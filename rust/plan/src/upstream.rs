@@ -14,6 +14,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How one is chosen.
     pub balance: Balance,
+    /// How its connections are secured; `null` for plain ones.
+    pub tls: Option<UpstreamTls>,
     /// Connections that are kept.
     pub pool: Pool,
     /// Ejection by what requests saw; `null` for none.
@@ -34,6 +36,20 @@ pub struct Endpoint {
     pub weight: u32,
     /// The Host field where the route neither rewrites nor keeps it: `10.0.0.1:8080`.
     pub authority: String,
+}
+
+/// TLS towards an upstream (1.2 and 1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// The name that the certificate must bear and that SNI tells; empty for the endpoint's own host.
+    pub server_name: String,
+    /// A file with the authorities in PEM that are trusted; empty for the system's.
+    pub ca: String,
+    /// Whether the certificate is checked at all.
+    pub verify: bool,
+    /// Files with a certificate chain and its key in PEM that are shown on request; `null` for none.
+    pub client: Option<(String, String)>,
 }
 
 /// How an endpoint is chosen.

@@ -21,10 +21,11 @@ pub fn plan() -> Value {
             "name": "up",
             "endpoints": [{"address": {"kind": "ip", "ip": "10.0.0.1", "port": 80}, "weight": 1, "authority": "10.0.0.1:80"}],
             "balance": {"kind": "round_robin"},
+            "tls": null,
             "pool": {"idle_max": 8, "idle_ms": 30_000, "lifetime_ms": 0, "max_connections": 0, "queue_max": 0, "queue_ms": 1000},
             "passive": null, "active": null, "slow_start_ms": 0
         }],
-        "limits": [], "concurrency": [], "hooks": [], "access_log": null
+        "limits": [], "concurrency": [], "hooks": [], "access_log": null, "ai": null
     })
 }
 

@@ -1,0 +1,78 @@
+//! LLM dialects to and from one chat form: requests, answers, streams, errors, usage, prices.
+//!
+//! Knows: JSON, server-sent events, what each provider's words mean.
+//! Never: sockets, clocks, keys, which model is asked.
+//!
+//! Each dialect has one module with the same functions (`parse_request`, `write_request`, `parse_answer`,
+//! `write_answer`, `parse_error`, `write_error`, a `Reader` and a `Writer` of stream events), and [`Dialect`] chooses among
+//! them; so N dialects cost N, and nothing knows of pairs. Where both sides speak one dialect nothing is
+//! translated: `splice` edits the bytes.
+
+pub mod anthropic;
+pub mod bedrock;
+pub mod chat;
+pub mod cohere;
+mod convert;
+mod dialect;
+pub mod error;
+pub mod event;
+pub mod gemini;
+pub mod mistral;
+pub mod ollama;
+pub mod openai;
+pub mod responses;
+pub mod usage;
+
+pub use chat::{
+    Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
+    Tool, ToolChoice,
+};
+pub use dialect::{Dialect, EventReader, EventWriter};
+pub use error::{ApiError, ErrorKind, Fault};
+pub use event::{Event, PartKind};
+pub use usage::{Source, Usage};
+
+/// What a request for a provider is written with, beside the conversation itself.
+#[derive(Debug, Clone)]
+pub struct Target<'a> {
+    /// The provider's own name of the model.
+    pub model: &'a str,
+    /// Whether the answer is to be a stream. (Gemini and Converse say it by the path; then it is not written.)
+    pub stream: bool,
+    /// Tokens to ask for where the client named no bound and the dialect needs one (Anthropic).
+    pub max_tokens: u64,
+    /// What the target can't do is left out and named in [`Written`], instead of being refused.
+    pub drop_unsupported: bool,
+}
+
+/// What came of writing a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Names of the chat form's fields that the target can't take and that were left out: `logit_bias`, `seed`.
+    pub dropped: Vec<String>,
+}
+
+impl Written {
+    /// A field that the target can't take: left out and named, or a fault of kind `Unsupported`.
+    pub fn drop(&mut self, target: &Target<'_>, field: &str) -> Result<(), Fault> {
+        if target.drop_unsupported {
+            self.dropped.push(field.to_owned());
+            Ok(())
+        } else {
+            Err(Fault::unsupported(field))
+        }
+    }
+}
+
+/// What an answer for a client is written with, beside the answer itself.
+#[derive(Debug, Clone)]
+pub struct Reply<'a> {
+    /// The name by which the client asked for the model.
+    pub model: &'a str,
+    /// The request's id, for dialects whose answers carry one where the provider gave none.
+    pub id: &'a str,
+    /// Seconds since 1970, where the provider gave no time.
+    pub created: u64,
+    /// Whether a stream is to carry usage (OpenAI's `stream_options.include_usage`).
+    pub include_usage: bool,
+}

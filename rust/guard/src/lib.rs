@@ -1,0 +1,1 @@
+//! Finds in texts what must not pass: words, patterns, personal data; blocks it, masks it, or masks and restores it.

@@ -1,0 +1,1 @@
+//! Prompts as APIs: templates with checked inputs.
