@@ -176,7 +176,7 @@ class Gateway:
         with no_collection():
             loaded = self._source.load()
             self._hold(self._source.state(loaded, self._options.state))
-            return self._source.lower(loaded, self._resolver, self._control)
+            return self._source.lower(loaded, self._resolver, self._control, self._state_path)
 
     def _kept(self) -> Compiled:
         if self._state is None:
