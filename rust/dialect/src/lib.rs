@@ -14,13 +14,19 @@ pub mod chat;
 pub mod cohere;
 mod convert;
 mod dialect;
+pub mod embeddings;
 pub mod error;
 pub mod event;
 pub mod gemini;
+pub mod json;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod responses;
+pub mod scan;
+pub mod splice;
+pub mod sse;
+pub mod surface;
 pub mod usage;
 
 pub use chat::{
