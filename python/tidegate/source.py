@@ -105,9 +105,7 @@ class Source:
         with no_collection():
             return self.lower(self.load(), resolver, control, state)
 
-    def lower(
-        self, loaded: "Loaded", resolver: Resolver, control: str | None, state: str | None = None
-    ) -> Compiled:
+    def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None, state: str | None = None) -> Compiled:
         """The second half of `compile`."""
         from tidegate.lower import lower
 

@@ -36,9 +36,9 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     if not routes:
         work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
     admins = lower_admin(work, control_socket)
+    made_ai = ai.lower()
     paths = PlanPaths(where, work, len(routes))
     routes += admin_routes(work, admins)
-    made_ai = ai.lower()
     work.problems.raise_if_any()
     made = plan.Plan(
         schema=plan.SCHEMA,

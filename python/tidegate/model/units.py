@@ -194,8 +194,9 @@ def quota(text: str) -> Count:
         raise Unreadable(f"`{text}` is not so many in a window", right)
     unit = _MANY[found[3]]
     fraction = found[2] or ""
-    most, rest = divmod(int(found[1].replace("_", "")) * unit * 10 ** len(fraction) + int(fraction or 0) * unit,
-                        10 ** len(fraction))
+    most, rest = divmod(
+        int(found[1].replace("_", "")) * unit * 10 ** len(fraction) + int(fraction or 0) * unit, 10 ** len(fraction)
+    )
     if rest:
         raise Unreadable(f"`{text}` is not a whole number", f"write `{most}/{found[4]}`")
     if not 1 <= most < 2**63:

@@ -101,11 +101,20 @@ class AiLowering:
             log_content=ai.log_content,
             tag_header=ai.tag_header,
         )
+        work.ai_paths.update(
+            providers=[("ai", "providers", name) for name in providers.written],
+            models=[named.path for named in names.all],
+            keys=[("ai", "keys", index) for index in range(len(ai.keys))],
+            prompts=[("ai", "prompts", name) for name in ai.prompts],
+            guards=self.guards.paths,
+        )
         if self.routes:
             self.guards.warn_unused()
             return made
         place = work.where.key_place(("ai",))
-        work.problems.warn_at(place, "no route leads to the AI gateway", "add `{match: {path: /ai/}, ai: {}}` to `routes`")
+        work.problems.warn_at(
+            place, "no route leads to the AI gateway", "add `{match: {path: /ai/}, ai: {}}` to `routes`"
+        )
         del work.upstreams[before:], work.upstream_paths[before:]
         return None
 

@@ -1,4 +1,4 @@
-"""Accounts: every limit and budget of every level, each with a name that stays the same as long as it means the same."""
+"""Accounts: every limit and budget of every level; a name stays the same as long as it means the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.model import units
 from tidegate.model.ai.spend import AiLimits, Budget, Level, Spend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tidegate.lower.ai.names import ModelNames
     from tidegate.lower.ai.store import StoredSpend
@@ -80,7 +80,8 @@ class Accounts:
         for limits, at in each(written.limits, (*path, "limits")):
             out += self._limits(owner, limits, at, models, tag)
         if written.budget is not None:
-            for budget, at in each(written.budget, (*path, "budget")):
+            budgets: Iterable[tuple[str | Budget, Path]] = each(written.budget, (*path, "budget"))
+            for budget, at in budgets:
                 most, window = self._budget(budget, at)
                 out.append(self._add(owner, "usd", most, window, models, tag, at))
         return out

@@ -9,10 +9,12 @@ from tidegate.load.problems import closest
 from tidegate.lower.auth import lower_access
 from tidegate.lower.work import each
 from tidegate.model import units
-from tidegate.model.ai.key import AiKey, Open
+from tidegate.model.ai.key import AUDIO, AiKey, Open
 from tidegate.plan_part import Access
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tidegate.lower.ai.account import Accounts
     from tidegate.lower.ai.guard import Guards
     from tidegate.lower.ai.names import ModelNames
@@ -67,7 +69,9 @@ class Keys:
             at = (*path, "models")
             mapping = isinstance(key.models, dict)
             entries = (
-                [(name, (*at, name)) for name in key.models] if isinstance(key.models, dict) else list(each(key.models, at))
+                [(name, (*at, name)) for name in key.models]
+                if isinstance(key.models, dict)
+                else list(each(key.models, at))
             )
             models = sorted(
                 {index for name, where in entries for index in self.names.matching_or_told(name, where, key=mapping)}
@@ -78,7 +82,9 @@ class Keys:
                 for name, spend in key.models.items():
                     own += self.accounts.for_model(owner, name, spend, (*at, name))
         if key.surfaces == []:
-            work.error((*path, "surfaces"), "this key may ask nothing", "name a surface, or leave `surfaces` out for all")
+            work.error(
+                (*path, "surfaces"), "this key may ask nothing", "name a surface, or leave `surfaces` out for all"
+            )
         tags = list(dict.fromkeys(tag for tag, at in each(key.tags, (*path, "tags")) if self._is_tag(tag, at)))
         return form.AiKey(
             name=key.name,
@@ -87,7 +93,7 @@ class Keys:
             team=key.team,
             user=key.user,
             models=None if models is None or len(models) == len(self.names.all) else models,
-            surfaces=list(dict.fromkeys(key.surfaces)) if key.surfaces is not None else None,
+            surfaces=_surfaces(key.surfaces) if key.surfaces is not None else None,
             access=lower_access(key.access, (*path, "access"), work) if key.access is not None else None,
             expires_ms=units.moment(key.expires) if key.expires is not None else None,
             accounts=own + self.accounts.of(key.tenant, key.team, key.user),
@@ -119,7 +125,7 @@ class Keys:
             team=key.team,
             user=key.user,
             models=models,
-            surfaces=list(key.surfaces) if key.surfaces is not None else None,
+            surfaces=_surfaces(key.surfaces) if key.surfaces is not None else None,
             access=Access(allow=list(key.allow), deny=[]) if key.allow else None,
             expires_ms=key.expires_ms,
             accounts=own + self.accounts.of(key.tenant, key.team, key.user),
@@ -164,3 +170,8 @@ class Keys:
         if not right:
             self.work.error(path, f"`{tag}` cannot be a tag", "write it without commas and blanks around it")
         return right
+
+
+def _surfaces(written: Sequence[str]) -> list[str]:
+    """Each once; `audio` is three."""
+    return list(dict.fromkeys(name for entry in written for name in (AUDIO if entry == "audio" else (entry,))))

@@ -12,6 +12,8 @@ from tidegate.lower.work import each
 from tidegate.model.ai.model import AiBatch, AiCache, AiModel, AiShadow, AiTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidegate.lower.ai.names import ModelNames, Named
     from tidegate.lower.ai.price import Prices
     from tidegate.lower.ai.provider import Providers
@@ -98,7 +100,8 @@ class _Lowering:
         at: Path = (*self.path, "targets") if self.whole else self.path
         out: list[form.Target] = []
         seen: set[tuple[str, str, str]] = set()
-        for entry, where in each(self.written.targets, at):
+        entries: Iterable[tuple[str | AiTarget, Path]] = each(self.written.targets, at)
+        for entry, where in entries:
             target = substituted(self._short(entry, where) if isinstance(entry, str) else entry, self.star)
             made = self._target(target, where, record=isinstance(entry, AiTarget))
             if made is None:
@@ -136,7 +139,9 @@ class _Lowering:
         model = target.model if target.model is not None else self.name
         if model.count("*") > 1 or ("*" in model and "*" not in self.name):
             right = "write a `*` into the model's name too, as `openai/*`"
-            work.error((*path, "model") if record else path, f"nothing says what the `*` of `{model}` stands for", right)
+            work.error(
+                (*path, "model") if record else path, f"nothing says what the `*` of `{model}` stands for", right
+            )
         if not model or any(char <= " " or char == "\x7f" for char in model):
             work.error((*path, "model") if record else path, f"`{model}` cannot be a model's name", "check it")
         price, context = self.prices.of(target.provider, model, target.price, (*path, "price"))
@@ -241,7 +246,11 @@ class _Lowering:
                     self.work.error((*path, "header"), f"`{rule.header}` is not a header", right)
             out.append(
                 form.Rule(
-                    model=index or 0, min_tokens=rule.min_tokens, max_tokens=rule.max_tokens, tag=rule.tag, header=header
+                    model=index or 0,
+                    min_tokens=rule.min_tokens,
+                    max_tokens=rule.max_tokens,
+                    tag=rule.tag,
+                    header=header,
                 )
             )
         return out

@@ -37,7 +37,7 @@ class ModelNames:
 
     def __init__(self, work: Work, providers: Providers, stored: Iterable[str]) -> None:
         self.work = work
-        found = {name: named for name, named in _written(work.config.ai)}
+        found = dict(_written(work.config.ai))
         for named in _exposed(work, providers):
             found.setdefault(named.name, named)
         stars = sorted((name for name in found if "*" in name), key=lambda name: (-len(name), name))

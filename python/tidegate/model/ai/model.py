@@ -57,9 +57,7 @@ class AiModelTimeouts(Noun, frozen=True, kw_only=True):
         defaults.AI_FIRST_TOKEN
     )
     between_tokens: Annotated[Duration, about("Between two events of a stream.")] = defaults.AI_BETWEEN_TOKENS
-    total: Annotated[Duration, about("For the call, all attempts and fallbacks; `0` for no bound.")] = (
-        defaults.AI_TOTAL
-    )
+    total: Annotated[Duration, about("For the call, all attempts and fallbacks; `0` for no bound.")] = defaults.AI_TOTAL
 
 
 class AiCache(Noun, frozen=True, kw_only=True):
@@ -161,7 +159,7 @@ class AiModel(Noun, frozen=True, kw_only=True):
     on_disconnect: Annotated[
         Literal["abort", "drain"],
         about(
-            "What becomes of the answer when the client is gone: `abort` ends it (usage is estimated), `drain` reads on."
+            "What becomes of an answer whose client is gone: `abort` ends it (usage is estimated), `drain` reads it."
         ),
     ] = "abort"
     expected_output: Annotated[Tokens, about("Output tokens reserved where a call names no bound.")] = (
@@ -171,5 +169,3 @@ class AiModel(Noun, frozen=True, kw_only=True):
         None
     )
     max_output: Annotated[Tokens, about("The most output tokens that a call may ask for; more is cut to it.")] = 0
-
-
