@@ -96,6 +96,8 @@ pub struct Provider {
     pub upstream: Option<u32>,
     /// The path of the base URL, without a slash at its end: `/v1`; empty for none.
     pub base_path: String,
+    /// For a connection to it.
+    pub connect_ms: u32,
     /// At least one; a provider without secrets has one of scheme `none`.
     pub credentials: Vec<Credential>,
     /// Fields that every call carries.
