@@ -10,6 +10,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod carry;
 pub mod chat;
 pub mod cohere;
 mod convert;
@@ -22,6 +23,7 @@ pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod responses;
+pub mod sigv4;
 pub mod sse;
 pub mod usage;
 
