@@ -10,6 +10,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod carry;
 pub mod chat;
 pub mod cohere;
 mod convert;
@@ -27,6 +28,7 @@ pub mod scan;
 pub mod splice;
 pub mod sse;
 pub mod surface;
+pub mod sigv4;
 pub mod usage;
 
 pub use chat::{
