@@ -14,14 +14,20 @@ pub mod chat;
 pub mod cohere;
 mod convert;
 mod dialect;
+mod effort;
 pub mod error;
 pub mod event;
 pub mod gemini;
+mod ids;
+pub mod json;
+mod media;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod responses;
+pub mod sse;
 pub mod usage;
+mod when;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
