@@ -20,6 +20,9 @@ pub mod error;
 pub mod event;
 pub mod gemini;
 pub mod json;
+mod effort;
+mod ids;
+mod media;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
@@ -30,6 +33,7 @@ pub mod sse;
 pub mod surface;
 pub mod sigv4;
 pub mod usage;
+mod when;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
