@@ -17,10 +17,12 @@ mod dialect;
 pub mod error;
 pub mod event;
 pub mod gemini;
+pub mod json;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod responses;
+pub mod sse;
 pub mod usage;
 
 pub use chat::{
