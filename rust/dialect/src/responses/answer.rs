@@ -9,33 +9,12 @@ use crate::json::{Fields, Path};
 use crate::{Dialect, Fault, Reply};
 
 /// What the object repeats of the request, and what the chat form has its own word for: not worth carrying.
+#[rustfmt::skip] // a set, not a list
 const ECHO: &[&str] = &[
-    "object",
-    "background",
-    "completed_at",
-    "instructions",
-    "max_output_tokens",
-    "max_tool_calls",
-    "parallel_tool_calls",
-    "previous_response_id",
-    "prompt",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning",
-    "safety_identifier",
-    "store",
-    "temperature",
-    "text",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-    "truncation",
-    "user",
-    "metadata",
-    "frequency_penalty",
-    "presence_penalty",
+    "object", "background", "completed_at", "instructions", "max_output_tokens", "max_tool_calls",
+    "parallel_tool_calls", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "reasoning", "safety_identifier", "store", "temperature", "text", "tool_choice", "tools",
+    "top_logprobs", "top_p", "truncation", "user", "metadata", "frequency_penalty", "presence_penalty",
 ];
 
 /// Reads a provider's answer.

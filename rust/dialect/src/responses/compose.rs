@@ -11,67 +11,23 @@ use crate::{ChatRequest, Dialect, Fault, Target, Written};
 
 /// Top-level words of other dialects that end in a request's rest and that this one does not have. (OpenAI refuses any
 /// parameter that it does not know.)
+#[rustfmt::skip] // by whose words they are
 const FOREIGN: &[&str] = &[
     // OpenAI chat completions
-    "audio",
-    "modalities",
-    "prediction",
-    "web_search_options",
-    "functions",
-    "function_call",
-    "best_of",
-    "echo",
-    "suffix",
+    "audio", "modalities", "prediction", "web_search_options", "functions", "function_call", "best_of", "echo", "suffix",
     // servers that are compatible with it
-    "min_p",
-    "repetition_penalty",
-    "ignore_eos",
-    "guided_json",
-    "guided_regex",
-    "guided_choice",
-    "chat_template",
-    "chat_template_kwargs",
-    "provider",
-    "models",
-    "route",
-    "transforms",
-    "plugins",
+    "min_p", "repetition_penalty", "ignore_eos", "guided_json", "guided_regex", "guided_choice", "chat_template",
+    "chat_template_kwargs", "provider", "models", "route", "transforms", "plugins",
     // Anthropic
-    "system",
-    "thinking",
-    "mcp_servers",
-    "container",
-    "output_config",
-    "speed",
-    "anthropic_version",
-    "anthropic_beta",
+    "system", "thinking", "mcp_servers", "container", "output_config", "speed", "anthropic_version", "anthropic_beta",
     // Gemini
-    "safetySettings",
-    "cachedContent",
-    "generationConfig",
-    "toolConfig",
-    "labels",
+    "safetySettings", "cachedContent", "generationConfig", "toolConfig", "labels",
     // Bedrock
-    "guardrailConfig",
-    "additionalModelRequestFields",
-    "additionalModelResponseFieldPaths",
-    "performanceConfig",
-    "requestMetadata",
-    "promptVariables",
-    "outputConfig",
+    "guardrailConfig", "additionalModelRequestFields", "additionalModelResponseFieldPaths", "performanceConfig",
+    "requestMetadata", "promptVariables", "outputConfig",
     // Cohere, Mistral, Ollama
-    "documents",
-    "citation_options",
-    "safety_mode",
-    "strict_tools",
-    "safe_prompt",
-    "prompt_mode",
-    "options",
-    "keep_alive",
-    "think",
-    "format",
-    "template",
-    "raw",
+    "documents", "citation_options", "safety_mode", "strict_tools", "safe_prompt", "prompt_mode", "options",
+    "keep_alive", "think", "format", "template", "raw",
 ];
 
 /// Appends the body of a request to a provider. What is appended is nothing where a fault is returned.
@@ -549,8 +505,8 @@ fn effort(reasoning: &Reasoning) -> Option<&str> {
         (Some(effort), ..) => Some(effort),
         (None, Some(false), _) | (None, _, Some(0)) => Some("none"),
         (None, _, Some(budget)) => Some(match budget {
-            ..=2_048 => "low",
-            ..=16_383 => "medium",
+            0..=2_048 => "low",
+            2_049..=16_383 => "medium",
             _ => "high",
         }),
         (None, ..) => None,

@@ -146,10 +146,8 @@ impl State {
                 }
             }
             "response.content_part.done" => self.close(output, Some(content), events),
-            "response.reasoning_summary_part.added" => {
-                if number("summary_index") > 0 {
-                    self.thought(output, Thought::Summary, PARAGRAPH.to_owned(), value, events)?;
-                }
+            "response.reasoning_summary_part.added" if number("summary_index") > 0 => {
+                self.thought(output, Thought::Summary, PARAGRAPH.to_owned(), value, events)?;
             }
             "response.reasoning_summary_text.delta" => {
                 self.thought(output, Thought::Summary, text(value, "delta"), value, events)?;

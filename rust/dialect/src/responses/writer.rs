@@ -265,11 +265,9 @@ impl Writer {
     }
 
     fn signature(&mut self, part: u32, token: &str) {
-        match find(&mut self.open, part).map(|open| &mut open.kind) {
-            Some(Kind::Thinking { encrypted: mark } | Kind::Call { signature: mark, .. }) => {
-                *mark = Some(token.to_owned());
-            }
-            _ => {}
+        let kind = find(&mut self.open, part).map(|open| &mut open.kind);
+        if let Some(Kind::Thinking { encrypted: mark } | Kind::Call { signature: mark, .. }) = kind {
+            *mark = Some(token.to_owned());
         }
     }
 
