@@ -23,8 +23,10 @@ pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod responses;
+mod sequence;
 pub mod sigv4;
 pub mod sse;
+mod turns;
 pub mod usage;
 
 pub use chat::{
