@@ -32,6 +32,8 @@ pub mod splice;
 pub mod sse;
 pub mod surface;
 pub mod sigv4;
+mod sequence;
+mod turns;
 pub mod usage;
 mod when;
 
