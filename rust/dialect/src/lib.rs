@@ -10,6 +10,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod carry;
 pub mod chat;
 pub mod cohere;
 mod convert;
@@ -19,6 +20,9 @@ pub mod error;
 pub mod event;
 pub mod gemini;
 pub mod json;
+mod effort;
+mod ids;
+mod media;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
@@ -27,7 +31,9 @@ pub mod scan;
 pub mod splice;
 pub mod sse;
 pub mod surface;
+pub mod sigv4;
 pub mod usage;
+mod when;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
