@@ -58,7 +58,8 @@ CASES = [
     ),
     pytest.param(
         AI + '  providers: {own: {dialect: openai, base_url: "http://a/v1?x=1"}}\n',
-        "t.yaml:4:48: a base URL ends with its path, not with `?x=1`; leave it out",
+        "t.yaml:4:48: a base URL ends with its path, this one has a query; leave it out; a key goes into "
+        "`api_key`, with `auth: {query: NAME}`",
         id="base-query",
     ),
     pytest.param(
@@ -185,11 +186,11 @@ t.yaml:4:25: `*/*` has more than one `*`; keep one of them""",
         id="stars",
     ),
     pytest.param(
-        AI + "  models: {a: {targets: echo/a, sticky: user, session: 'x y', cache: {max_temperature: hot}}}\n",
+        AI + "  models: {a: {targets: echo/a, sticky: user, session: 'x y', cache: {max_temperature: 2.5}}}\n",
         """\
 t.yaml:4:41: `user` is nothing to hold on to; write `key` or `header:NAME`
 t.yaml:4:56: `x y` is not a header's name; write `X-Session-Id`
-t.yaml:4:88: `hot` is not a temperature; write `0` to `2`""",
+t.yaml:4:88: no temperature is as high as `2.5`; write `0` to `2`""",
         id="model-keys",
     ),
     pytest.param(

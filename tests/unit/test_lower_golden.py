@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-
 from tests.unit.fake_catalogue import FakeCatalogue
 from tests.unit.fake_store import STORE
 
