@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-
 from tests.unit.fake_catalogue import FakeCatalogue
+from tests.unit.fake_store import STORE
 
 from tidegate import plan
 from tidegate.load import load
@@ -32,8 +32,14 @@ CASES = sorted(FOLDER.glob("*.yaml"))
 
 def lowered(case: Path) -> bytes:
     loaded = load(case, environ=ENVIRON)
-    control = CONTROL if case.stem.startswith("admin") else None
-    return msgspec.json.format(lower(loaded.config, loaded.where, control_socket=control, catalogue=FakeCatalogue).bytes, indent=1) + b"\n"
+    made = lower(
+        loaded.config,
+        loaded.where,
+        control_socket=CONTROL if case.stem.startswith("admin") else None,
+        ai_store=STORE if case.stem == "ai-store" else None,
+        catalogue=FakeCatalogue,
+    )
+    return msgspec.json.format(made.bytes, indent=1) + b"\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

@@ -331,6 +331,7 @@ def _str(reads: str, pattern: str | None) -> Reader:
         "percent": units.percent,
         "quota": units.quota,
         "money": units.money,
+        "decimal": units.decimal,
         "budget": units.budget,
         "moment": units.moment,
     }.get(reads)

@@ -112,8 +112,9 @@ class PlanPaths:
         """As many more steps as were written by the same names, units left out."""
         for step in steps:
             node, depth = self.where.node(path)
-            if isinstance(step, int) and isinstance(node, Mapping) and depth == len(path) and step < len(node.entries):
-                path = (*path, list(node.entries)[step])  # a list of the plan that people write as a mapping of names
+            names_of_ai = list(node.entries) if path[:1] == ("ai",) and isinstance(node, Mapping) else []
+            if isinstance(step, int) and depth == len(path) and step < len(names_of_ai):
+                path = (*path, names_of_ai[step])  # a list of the plan that people write as a mapping of names
                 continue
             names = [step] if isinstance(step, int) else [step, re.sub(r"_(ms|bytes|percent)$", "", step)]
             inner = next(((*path, name) for name in names if self.where.has((*path, name))), None)

@@ -1,8 +1,7 @@
 //! The AI gateway: who is asked, by which name, by whom, for how much.
 
-use serde::Deserialize;
-
 use crate::{Access, Secret};
+use serde::Deserialize;
 
 /// All that AI routes share. Times are milliseconds, money is picodollars (10⁻¹² USD), so that sums are exact.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -52,6 +52,11 @@ class Accounts:
                 for user, entry in group.users.items():
                     self._level((name, team, user), f"user {name}/{team}/{user}", entry, (*at, "users", user))
         for name, tag in ai.tags.items():
+            if not name or "," in name or not name.isprintable() or name != name.strip():
+                place = work.where.key_place(("ai", "tags", name))
+                work.problems.error_at(
+                    place, f"`{name}` cannot be a tag", "write it without commas and blanks around it"
+                )
             self.tags += self.level(f"tag {name}", tag, ("ai", "tags", name), tag=name)
 
     def of(self, tenant: str, team: str, user: str) -> list[int]:

@@ -9,6 +9,7 @@ from tidegate import plan_ai as form
 from tidegate.lower.ai.names import fallbacks, substituted
 from tidegate.lower.headers import is_token
 from tidegate.lower.work import each
+from tidegate.model import units
 from tidegate.model.ai.model import AiBatch, AiCache, AiModel, AiShadow, AiTarget
 
 if TYPE_CHECKING:
@@ -179,14 +180,10 @@ class _Lowering:
         path = (*self.path, "cache")
         temperature: float | None = None
         if entry.max_temperature is not None:
-            try:
-                temperature = float(entry.max_temperature)
-            except ValueError:
-                temperature = -1.0
-            if not 0 <= temperature <= 2:
-                what = f"`{entry.max_temperature}` is not a temperature"
+            temperature = units.decimal(entry.max_temperature)
+            if temperature > 2:
+                what = f"no temperature is as high as `{entry.max_temperature}`"
                 self.work.error((*path, "max_temperature"), what, "write `0` to `2`")
-                temperature = None
         return form.ModelCache(
             ttl_ms=self.work.milliseconds(entry.ttl, (*path, "ttl"), least=1),
             shared=entry.shared,

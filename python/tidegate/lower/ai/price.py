@@ -82,7 +82,7 @@ class Prices:
         if own == "free":
             return _FREE, context
         if isinstance(own, AiPrice):
-            return self._merged(self._own(own, path), self._listed(provider, entry)), context
+            return self._merged(self._own(own, path), self._known(provider, model, entry)), context
         return self._known(provider, model, entry), context
 
     def all(self, provider: str, pattern: str) -> list[tuple[str, form.Price]]:

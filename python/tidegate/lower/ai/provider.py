@@ -160,7 +160,9 @@ class Providers:
                 continue
             origins.append(found["origin"])
             if found["rest"]:
-                self.work.error(where, f"a base URL ends with its path, not with `{found['rest']}`", "leave it out")
+                kind = "a query" if found["rest"].startswith("?") else "a fragment"
+                right = "leave it out; a key goes into `api_key`, with `auth: {query: NAME}`"
+                self.work.error(where, f"a base URL ends with its path, this one has {kind}", right)
             tail = _trim(found["path"], dialect)
             if base_path is not None and tail != base_path:
                 right = f"write `{base_path or '/'}` in all of them, or make two providers"

@@ -9,7 +9,7 @@ from msgspec import Meta
 from tidegate.model import defaults
 from tidegate.model.ai.price import AiPrice
 from tidegate.model.noun import Noun, about
-from tidegate.model.units import Duration, Percent, Size
+from tidegate.model.units import Decimal, Duration, Percent, Size
 
 Tokens = Annotated[int, Meta(ge=0, le=2**53)]
 Cause = Literal["rate_limited", "down", "context_too_long", "content_filter", "too_slow", "over_budget"]
@@ -66,7 +66,7 @@ class AiCache(Noun, frozen=True, kw_only=True):
     ttl: Annotated[Duration, about("How long.")] = defaults.AI_CACHE_TTL
     shared: Annotated[bool, about("Whether tenants share them.")] = False
     max_temperature: Annotated[
-        str | None, about("Calls with a higher temperature are not kept; no bound unless given.", "0.5")
+        Decimal | None, about("Calls with a higher temperature are not kept; no bound unless given.", 0.5)
     ] = None
     tools: Annotated[bool, about("Whether calls with tools are kept.")] = False
 
