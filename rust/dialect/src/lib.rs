@@ -28,6 +28,7 @@ pub mod splice;
 pub mod sse;
 pub mod surface;
 pub mod usage;
+pub mod usage_scan;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
