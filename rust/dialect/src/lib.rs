@@ -41,6 +41,7 @@ mod sequence;
 mod turns;
 pub mod usage;
 mod when;
+pub mod usage_scan;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,

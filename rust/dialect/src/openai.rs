@@ -18,7 +18,7 @@ pub use errors::{parse_error, write_error};
 pub use stream_read::Reader;
 pub use stream_write::Writer;
 
-pub(crate) use answer::write_answer_as;
+pub(crate) use answer::{finish_of, write_answer_as};
 pub(crate) use read_request::parse_request_as;
 pub(crate) use write_request::write_request_as;
 
@@ -101,3 +101,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod conversations;

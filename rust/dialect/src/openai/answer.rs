@@ -97,7 +97,7 @@ fn parse_choice(value: Value, path: Path<'_>, at: usize) -> Result<Choice, Fault
 }
 
 /// What a `finish_reason` means; `calls` decides where it says nothing.
-pub(super) fn finish_of(word: Option<&str>, calls: bool) -> Finish {
+pub(crate) fn finish_of(word: Option<&str>, calls: bool) -> Finish {
     match word {
         Some("length" | "max_tokens" | "model_length") => Finish::Length,
         Some("tool_calls" | "function_call") => Finish::ToolCalls,
