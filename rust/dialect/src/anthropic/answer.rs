@@ -153,7 +153,7 @@ pub(super) fn write_whole(part: &Part, out: &mut Vec<u8>) -> bool {
 }
 
 /// What a stop reason means. `pause_turn` ends an answer that the client may let go on.
-pub(crate) fn finish_of(reason: &str) -> Finish {
+pub(super) fn finish_of(reason: &str) -> Finish {
     match reason {
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "tool_use" => Finish::ToolCalls,

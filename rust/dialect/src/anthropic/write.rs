@@ -8,12 +8,10 @@ use super::blocks::{misfit, write_block};
 use super::reasoning::{self, Thinking};
 use crate::json::Object;
 use crate::turns::{Conversation, Rules, refuse_absent, says_nothing};
-use crate::{
-    ChatRequest, Dialect, Fault, Message, Part, ResponseFormat, Role, Target, Tool, ToolChoice, Written,
-};
+use crate::{ChatRequest, Dialect, Fault, Part, ResponseFormat, Role, Target, Tool, ToolChoice, Written};
 
 /// What is asked of a model that any JSON object is wanted from: the API has a form for schemas only.
-const JSON_ONLY: &str = "Answer with a single JSON object and nothing else.";
+pub(crate) const JSON_ONLY: &str = "Answer with a single JSON object and nothing else.";
 
 /// Fields that mean the same from a client of any dialect, since only this API has them.
 const OWN_FIELDS: [&str; 10] = [
