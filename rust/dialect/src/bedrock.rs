@@ -14,6 +14,7 @@ mod answer;
 mod blocks;
 mod errors;
 pub mod frames;
+mod media;
 mod parse;
 mod reader;
 mod write;

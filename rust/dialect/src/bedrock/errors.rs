@@ -59,7 +59,7 @@ fn named(name: &str, message: &str, status: u16) -> ApiError {
             424 => ErrorKind::Server,
             429 => ErrorKind::RateLimited,
             503 => ErrorKind::Overloaded,
-            400..=499 => ErrorKind::InvalidRequest,
+            status if (400..500).contains(&status) => ErrorKind::InvalidRequest,
             _ => ErrorKind::Server,
         },
     };

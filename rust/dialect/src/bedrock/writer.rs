@@ -4,9 +4,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::answer::{stop_fields, stop_reason, write_usage};
-use super::blocks::{image_format, is_own_citation};
+use super::blocks::is_own_citation;
 use super::errors::write_frame;
 use super::frames::write_event;
+use super::media::image_format;
 use crate::json::{Object, append, append_string};
 use crate::sequence::{Blocks, Sequence};
 use crate::{Dialect, Event, Finish, Media, Part, PartKind, Reply, Usage, carry};
