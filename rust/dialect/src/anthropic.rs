@@ -15,7 +15,7 @@ mod blocks;
 mod errors;
 mod parse;
 mod reader;
-mod reasoning;
+pub(crate) mod reasoning;
 mod write;
 mod writer;
 
@@ -26,12 +26,9 @@ pub use reader::Reader;
 pub use write::{write_count_request, write_request};
 pub use writer::Writer;
 
-pub(crate) use answer::finish_of;
-pub(crate) use blocks::{
-    answer_text_citations, arguments_or_empty, media_type_of, object_text, parse_citation,
-};
+pub(crate) use blocks::{arguments_or_empty, media_type_of, object_text};
 pub(crate) use errors::kind_of_message;
-pub(crate) use reasoning::{budget_of, takes_budget};
+pub(crate) use write::{JSON_ONLY, object_schema};
 
 #[cfg(test)]
 mod tests;

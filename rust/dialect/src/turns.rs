@@ -1,6 +1,8 @@
 //! A conversation in the order that Anthropic's messages and Bedrock's Converse want it: instructions apart, turns of the
 //! person and of the model in alternation, results of calls first in theirs.
 
+use serde_json::Value;
+
 use crate::anthropic::object_text;
 use crate::{ChatRequest, Dialect, Fault, Message, Part, Role, Target, Written};
 
@@ -89,7 +91,7 @@ fn admitted<'a>(
     }
     if !own {
         for (key, value) in &message.rest {
-            if !says_nothing(value) {
+            if !is_idle(key, value) {
                 written.drop(target, &format!("messages[{index}].{key}"))?;
             }
         }
@@ -151,12 +153,19 @@ pub(crate) fn refuse_absent(
     absent.into_iter().filter(|(_, asked)| *asked).try_for_each(|(name, _)| written.drop(target, name))
 }
 
-/// Whether leaving it out changes nothing.
-pub(crate) fn says_nothing(value: &serde_json::Value) -> bool {
+/// Whether a field of another dialect can be left out unsaid: it is empty, or it changes the price or the bookkeeping at
+/// a provider that is not asked, never the answer.
+pub(crate) fn is_idle(key: &str, value: &Value) -> bool {
+    says_nothing(value)
+        || matches!(key, "prompt_cache_key" | "prompt_cache_retention" | "safety_identifier")
+        || key == "store" && *value == Value::Bool(false)
+}
+
+fn says_nothing(value: &Value) -> bool {
     match value {
-        serde_json::Value::Null => true,
-        serde_json::Value::Array(list) => list.is_empty(),
-        serde_json::Value::Object(map) => map.is_empty(),
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
         _ => false,
     }
 }

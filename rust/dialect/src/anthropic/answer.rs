@@ -153,7 +153,7 @@ pub(super) fn write_whole(part: &Part, out: &mut Vec<u8>) -> bool {
 }
 
 /// What a stop reason means. `pause_turn` ends an answer that the client may let go on.
-pub(crate) fn finish_of(reason: &str) -> Finish {
+pub(super) fn finish_of(reason: &str) -> Finish {
     match reason {
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "tool_use" => Finish::ToolCalls,
@@ -164,12 +164,7 @@ pub(crate) fn finish_of(reason: &str) -> Finish {
 
 /// The stop reason for a client: the provider's own word where it is one of the dialect's and says the same. An answer
 /// that its provider failed to finish is told as cut off (`max_tokens`): the dialect has no word for it.
-pub(super) fn stop_reason<'a>(
-    finish: Finish,
-    native: Option<&'a str>,
-    stop_text: bool,
-    declined: bool,
-) -> &'a str {
+pub(super) fn stop_reason(finish: Finish, native: Option<&str>, stop_text: bool, declined: bool) -> &str {
     const WORDS: [&str; 7] = [
         "end_turn",
         "max_tokens",

@@ -231,7 +231,7 @@ pub(crate) fn media_type_of<'a>(media_type: &'a str, data: &str) -> Option<&'a s
 
 /// Citations in this dialect's form for a client: its own as they are, OpenAI's `url_citation` as a web search result
 /// (with an empty `encrypted_index`, by which requests know it again), others not at all.
-pub(crate) fn parse_citation(value: &Value, text: Option<&str>) -> Option<Value> {
+pub(super) fn parse_citation(value: &Value, text: Option<&str>) -> Option<Value> {
     if is_own_citation(value) {
         return Some(value.clone());
     }
@@ -257,7 +257,7 @@ pub(crate) fn parse_citation(value: &Value, text: Option<&str>) -> Option<Value>
 }
 
 /// All citations of a text for a client; `None` for none.
-pub(crate) fn answer_text_citations(citations: Option<&Value>, text: &str) -> Option<Value> {
+pub(super) fn answer_text_citations(citations: Option<&Value>, text: &str) -> Option<Value> {
     let list = citations?.as_array()?;
     let list: Vec<Value> = list.iter().filter_map(|value| parse_citation(value, Some(text))).collect();
     (!list.is_empty()).then_some(Value::Array(list))

@@ -12,7 +12,7 @@ const LEAST_BUDGET: u64 = 1024;
 
 /// What is written of it.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// `thinking`, if any.
     pub thinking: Option<Thinking>,
     /// `output_config.effort`.
@@ -27,14 +27,14 @@ pub(super) struct Plan<'a> {
 
 /// The sorts of thinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(crate) enum Thinking {
     Disabled,
     Adaptive,
     Budget(u64),
 }
 
 /// Decides it. `own` requests, in this very dialect, are taken at their word.
-pub(super) fn plan<'a>(
+pub(crate) fn plan<'a>(
     reasoning: Option<&'a Reasoning>,
     model: &str,
     asked_tokens: Option<u64>,
@@ -94,7 +94,7 @@ pub(super) fn plan<'a>(
 }
 
 /// Appends `thinking`.
-pub(super) fn write(plan: &Plan<'_>, body: &mut Object<'_>) {
+pub(crate) fn write(plan: &Plan<'_>, body: &mut Object<'_>) {
     let Some(thinking) = plan.thinking else { return };
     let mut object = body.object("thinking");
     match thinking {

@@ -339,7 +339,7 @@ proptest! {
             }
             events.push(Event::Close { choice: 0, part });
         }
-        events.push(Event::Finish { choice: 0, finish: crate::anthropic::finish_of(word), native: Some(word.into()), stop_text: None, rest: Map::new() });
+        events.push(Event::Finish { choice: 0, finish: crate::anthropic::answer::finish_of(word), native: Some(word.into()), stop_text: None, rest: Map::new() });
         events.push(Event::Usage(Usage { output: Some(output), ..start }));
         events.push(Event::End);
         let bytes = write(&events);
