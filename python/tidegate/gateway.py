@@ -176,7 +176,7 @@ class Gateway:
         with no_collection():
             loaded = self._source.load()
             self._hold(self._source.state(loaded, self._options.state))
-            return self._source.lower(loaded, self._resolver, self._control)
+            return self._source.lower(loaded, self._resolver, self._control, self._state_path)
 
     def _kept(self) -> Compiled:
         if self._state is None:
@@ -243,6 +243,10 @@ class Gateway:
             say(f"the plan in force is not kept: {error}", "warn")
 
     @property
+    def _state_path(self) -> str | None:
+        return self._state.path if self._state is not None else None
+
+    @property
     def _control(self) -> str | None:
         return None if self._state is None else self._state.control
 
@@ -299,7 +303,7 @@ class Gateway:
             return reloaded
 
     async def _swap(self) -> Reloaded:
-        compiled = await aside(self._source.compile, self._resolver, self._control)
+        compiled = await aside(self._source.compile, self._resolver, self._control, self._state_path)
         generation = self._reloads.generation + 1
         before = self._compiled
         if compiled.workers != before.workers:

@@ -100,16 +100,16 @@ class Source:
             return from_flags(self._listen, self._to, self._admin, self._workers)
         return _welcome(from_flags(self._listen or ["127.0.0.1:8080"], [], self._admin, self._workers))
 
-    def compile(self, resolver: Resolver, control: str | None) -> Compiled:
+    def compile(self, resolver: Resolver, control: str | None, state: str | None = None) -> Compiled:
         """Loads, lowers and resolves; raises ConfigErrors with all that is wrong."""
         with no_collection():
-            return self.lower(self.load(), resolver, control)
+            return self.lower(self.load(), resolver, control, state)
 
-    def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None) -> Compiled:
+    def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None, state: str | None = None) -> Compiled:
         """The second half of `compile`."""
         from tidegate.lower import lower
 
-        lowered = lower(loaded.config, loaded.where, control_socket=control)
+        lowered = lower(loaded.config, loaded.where, control_socket=control, state=state)
 
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]

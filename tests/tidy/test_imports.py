@@ -16,10 +16,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "machine": set(),
     "log": set(),
     "ports": set(),
-    "plan": set(),
+    "plan_part": set(),
+    "plan_ai": {"plan_part"},
+    "plan": {"plan_ai", "plan_part"},
     "model": {"model"},
-    "load": {"load", "model", "errors"},
-    "lower": {"lower", "load", "model", "plan", "errors"},
+    "load": {"load", "model", "errors", "ai"},
+    "lower": {"lower", "load", "model", "plan", "plan_ai", "plan_part", "errors", "ai"},
 }
 """Rooms that know nothing of those above them. Others may use what they need, but for `_engine`."""
 

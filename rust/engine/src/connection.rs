@@ -135,7 +135,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
     let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
-    if ends_early || (ends_here && has_unread(&connection, &exchange)) {
+    if ends_early || (ends_here && has_unread(&mut connection, &exchange)) {
         linger(&worker, &mut connection).await;
     }
     worker.return_exchange(exchange);
@@ -238,7 +238,7 @@ async fn read_proxy_header(
 }
 
 /// Whether the client has sent more than was read of it.
-fn has_unread(connection: &Connection, exchange: &Exchange) -> bool {
+fn has_unread(connection: &mut Connection, exchange: &Exchange) -> bool {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     !exchange.input.is_empty() || connection.stream.poll_read_ready(&mut cx).is_ready()
 }
@@ -325,7 +325,7 @@ where
         let task = self.get_mut();
         loop {
             match std::mem::replace(&mut task.phase, Phase::Over) {
-                Phase::Idle(connection) => match poll_idle(&task.worker, &connection, cx) {
+                Phase::Idle(mut connection) => match poll_idle(&task.worker, &mut connection, cx) {
                     Poll::Pending => {
                         task.phase = Phase::Idle(connection);
                         return Poll::Pending;
@@ -373,7 +373,7 @@ impl<F, M> Drop for Task<F, M> {
 }
 
 /// `None`: there is something to read.
-fn poll_idle(worker: &Worker, connection: &Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
+fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),

@@ -222,7 +222,7 @@ impl Engine {
                 for_worker[worker].push((index, socket));
             }
         }
-        self.shared.health.watch(&prepared.plan, &self.shared.resolver);
+        self.shared.health.watch(&prepared.plan, &prepared.upstream_tls, &self.shared.resolver);
         for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
             inbox.send(message).map_err(|_| EngineError::State("a worker has ended"))?;

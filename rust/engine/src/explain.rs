@@ -22,7 +22,9 @@ pub fn explain(
     headers: &[(String, String)],
 ) -> Result<String, PlanRejected> {
     let mut plan = plan;
-    plan.access_log = None; // nothing is opened for an explanation
+    // Nothing is opened for an explanation.
+    plan.access_log = None;
+    plan.upstreams.iter_mut().for_each(|upstream| upstream.tls = None);
     let prepared = Prepared::new(plan, None, 0, &Metrics::new(1))?;
     let Some(router) = prepared.routers.get(listener as usize) else {
         return Err(PlanRejected {

@@ -69,6 +69,10 @@ pub enum Cause {
     ConnectFailed,
     /// No connection in time.
     ConnectTimeout,
+    /// A connection, but no TLS.
+    TlsHandshakeFailed,
+    /// The upstream's certificate is not one that is trusted for it.
+    TlsCertificateRefused,
     /// All connections to the endpoint are in use and the queue is full.
     UpstreamFull,
     /// All connections to the endpoint are in use and none got free in time.
@@ -116,6 +120,8 @@ impl Cause {
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TlsHandshakeFailed => "tls_handshake_failed",
+            Self::TlsCertificateRefused => "tls_certificate_refused",
             Self::UpstreamFull => "upstream_full",
             Self::QueueTimeout => "queue_timeout",
             Self::UpstreamReset => "upstream_reset",
@@ -149,6 +155,8 @@ impl Cause {
             | Self::UpstreamFull
             | Self::QueueTimeout => 503,
             Self::ConnectFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused
             | Self::UpstreamReset
             | Self::BadResponse(_)
             | Self::EndlessInformational
@@ -180,6 +188,9 @@ impl Cause {
             }
             Self::NoEndpoint => "The upstream has no address at present.",
             Self::ConnectFailed => "The upstream can't be reached.",
+            Self::TlsHandshakeFailed | Self::TlsCertificateRefused => {
+                "No secure connection to the upstream could be made."
+            }
             Self::ConnectTimeout => "The upstream could not be reached in time.",
             Self::UpstreamFull | Self::QueueTimeout => "The upstream takes no more requests at present.",
             Self::UpstreamReset => "The upstream closed the connection without an answer.",

@@ -176,7 +176,10 @@ impl Forward<'_> {
             Ok(link) => link,
             Err(failure) => {
                 let retried = match failure.cause {
-                    Cause::ConnectFailed | Cause::ConnectTimeout => Some(tidegate_upstream::Cause::Connect),
+                    Cause::ConnectFailed
+                    | Cause::ConnectTimeout
+                    | Cause::TlsHandshakeFailed
+                    | Cause::TlsCertificateRefused => Some(tidegate_upstream::Cause::Connect),
                     _ => None,
                 };
                 let late = matches!(failure.cause, Cause::ConnectTimeout | Cause::QueueTimeout);

@@ -22,7 +22,10 @@ use tokio::{
 
 use crate::{
     background,
-    io::Target,
+    io::{
+        Target,
+        tls::{Client, Secure},
+    },
     log,
     resolve::{Name, Resolver},
 };
@@ -62,6 +65,7 @@ struct Subject {
 struct Manner {
     active: ActiveHealth,
     authority: String,
+    secure: Option<Secure>,
 }
 
 #[derive(Debug)]
@@ -96,12 +100,13 @@ impl Health {
 
     /// Probes what this plan wants probed from now on, and nothing else. An endpoint that is probed as before goes on
     /// as before; one that is probed in another manner keeps its state.
-    pub fn watch(&self, plan: &Plan, resolver: &Resolver) {
-        self.watch_upstreams(&plan.upstreams, resolver);
+    /// `tls` has the clients of `plan`'s upstreams.
+    pub fn watch(&self, plan: &Plan, tls: &[Option<Arc<Client>>], resolver: &Resolver) {
+        self.watch_upstreams(&plan.upstreams, tls, resolver);
     }
 
-    fn watch_upstreams(&self, upstreams: &[Upstream], resolver: &Resolver) {
-        let members = members(upstreams, resolver);
+    fn watch_upstreams(&self, upstreams: &[Upstream], tls: &[Option<Arc<Client>>], resolver: &Resolver) {
+        let members = members(upstreams, tls, resolver);
         let mut watched = lock(&self.watched);
         if let Some(before) = watched.take() {
             before.abort();
@@ -146,9 +151,10 @@ impl Drop for Health {
     }
 }
 
-fn members(upstreams: &[Upstream], resolver: &Resolver) -> Vec<Member> {
+fn members(upstreams: &[Upstream], tls: &[Option<Arc<Client>>], resolver: &Resolver) -> Vec<Member> {
     let mut members = Vec::new();
-    for upstream in upstreams {
+    for (index, upstream) in upstreams.iter().enumerate() {
+        let client = tls.get(index).and_then(Option::as_ref);
         let Some(active) = &upstream.active else { continue };
         for endpoint in &upstream.endpoints {
             let site = match &endpoint.address {
@@ -159,7 +165,13 @@ fn members(upstreams: &[Upstream], resolver: &Resolver) -> Vec<Member> {
                 },
                 Address::Name { host, port } => Site::Named(resolver.subscribe(host, *port)),
             };
-            let manner = Manner { active: active.clone(), authority: endpoint.authority.clone() };
+            let name = upstream.tls.as_ref().and_then(|tls| Client::name(tls, &endpoint.address).ok());
+            let secure = client.zip(name).map(|(client, name)| Secure {
+                client: client.clone(),
+                name,
+                label: format!("upstream {}: a probe of {}", upstream.name, endpoint.authority).into(),
+            });
+            let manner = Manner { active: active.clone(), authority: endpoint.authority.clone(), secure };
             members.push(Member { upstream: upstream.name.clone(), manner, site });
         }
     }
@@ -261,7 +273,8 @@ async fn check(state: Weak<State>, subject: Subject, manner: Manner) {
     let most = Duration::from_millis(u64::from(manner.active.timeout_ms.max(1)));
     loop {
         sleep_until(started + Duration::from_nanos(due)).await;
-        let asked = probe::ask(&subject.target, &manner.active.probe, &manner.authority);
+        let asked =
+            probe::ask(&subject.target, manner.secure.as_ref(), &manner.active.probe, &manner.authority);
         let found = timeout(most, asked).await.unwrap_or_else(|_| Err("no answer in time".into()));
         let Some(state) = state.upgrade() else { return };
         if let Some(turned) = probe.observe(found.is_ok()) {

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     exchange::Exchange,
+    io::tls::Client,
     log::{Format, Log},
     metrics::Metrics,
     stage::auth::Auth,
@@ -36,6 +37,8 @@ pub struct Prepared {
     pub routers: Vec<Arc<Router>>,
     /// By index of the route.
     pub routes: Vec<PreparedRoute>,
+    /// By index of the upstream: how its connections are secured, `None` for plain ones.
+    pub upstream_tls: Vec<Option<Arc<Client>>>,
     /// By index of the limit.
     pub limits: Vec<PreparedLimit>,
     /// By index of the cap.
@@ -134,6 +137,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
     for (index, limit) in plan.limits.iter().enumerate() {
         quota(limit, index)?;
     }
+    upstream_names(plan)?;
     if let Some(log) = &plan.access_log {
         Format::compile(&log.format).map_err(|why| rejected("access_log.format", why))?;
     }
@@ -154,6 +158,7 @@ impl Prepared {
         let routes = (plan.routes.iter().enumerate())
             .map(|(index, route)| PreparedRoute::new(route, index, metrics))
             .collect::<Result<_, _>>()?;
+        let upstream_tls = upstream_tls(&plan, before)?;
         let limits = (plan.limits.iter().enumerate())
             .map(|(index, limit)| {
                 let identity = format!("{} {} {}", limit.name, limit.rate.tokens, limit.rate.per_ms);
@@ -202,6 +207,7 @@ impl Prepared {
             trusted,
             routers,
             routes,
+            upstream_tls,
             limits,
             caps,
             buckets,
@@ -225,6 +231,35 @@ fn cidr(path: &str, error: &tidegate_auth::CidrError) -> PlanRejected {
 fn quota(limit: &plan::Limit, index: usize) -> Result<Quota, PlanRejected> {
     Quota::new(limit.rate.tokens, limit.rate.per_ms, limit.burst, limit.delay_ms)
         .ok_or_else(|| rejected(format!("limits[{index}]"), "an empty bucket would take years to fill"))
+}
+
+/// Every endpoint within TLS has a name to check.
+fn upstream_names(plan: &Plan) -> Result<(), PlanRejected> {
+    for (index, upstream) in plan.upstreams.iter().enumerate() {
+        let Some(tls) = &upstream.tls else { continue };
+        for endpoint in &upstream.endpoints {
+            Client::name(tls, &endpoint.address).map_err(|refused| {
+                rejected(format!("upstreams[{index}].tls.{}", refused.part), refused.why)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Clients of upstreams within TLS; those of which nothing has changed go on with their sessions.
+fn upstream_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc<Client>>>, PlanRejected> {
+    upstream_names(plan)?;
+    let make = |(index, upstream): (usize, &plan::Upstream)| {
+        let Some(tls) = &upstream.tls else { return Ok(None) };
+        let kept = before.and_then(|before| {
+            let at = before.plan.upstreams.iter().position(|kept| kept.name == upstream.name)?;
+            before.upstream_tls.get(at)?.as_ref()
+        });
+        Client::new(tls, &upstream.name, kept)
+            .map(Some)
+            .map_err(|refused| rejected(format!("upstreams[{index}].tls.{}", refused.part), refused.why))
+    };
+    plan.upstreams.iter().enumerate().map(make).collect()
 }
 
 /// One router for each set of listeners; most plans have one, beside that of the admin listener.

@@ -9,20 +9,24 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use rustls::pki_types::ServerName;
 use tidegate_plan::{Address, Balance};
 use tidegate_upstream::{
     Admission, Change, Cluster, EndpointSpec, EndpointState, IdlePool, Outcome, Passive, PoolLimits,
     RetryBudget, Ticket, Tried,
 };
 use tokio::sync::Notify;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     connection::Connection,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
-    io::{self, Stream, Target},
+    io::{
+        self, ConnectFault, Stream, Target,
+        tls::{Client, Fault, Secure},
+    },
     metrics::WorkerMetrics,
     resolve::Name,
     stage,
@@ -38,6 +42,8 @@ pub struct Upstream {
     pub name: Rc<str>,
     /// What it was made from.
     pub plan: tidegate_plan::Upstream,
+    /// How its connections are secured.
+    pub tls: Option<Arc<Client>>,
     /// Its place in the counters.
     pub slot: u32,
     /// What retries it may still have.
@@ -58,6 +64,8 @@ struct Member {
     place: Site,
     weight: u32,
     authority: Rc<str>,
+    /// The name that its certificate must bear.
+    name: Option<ServerName<'static>>,
 }
 
 enum Site {
@@ -78,6 +86,7 @@ pub struct Endpoint {
     pub key: u64,
     /// Its place in the counters.
     pub slot: u32,
+    secure: Option<Secure>,
     door: Option<Arc<Door>>,
     /// Requests of this worker that wait at the door, and how they are told of an idle connection.
     waiting: Cell<u32>,
@@ -113,7 +122,12 @@ pub struct Attempt<'a> {
 
 impl Upstream {
     /// An upstream whose named endpoints are still being looked up.
-    pub fn new(plan: &tidegate_plan::Upstream, shared: &Arc<Shared>, worker: usize) -> Self {
+    pub fn new(
+        plan: &tidegate_plan::Upstream,
+        tls: Option<Arc<Client>>,
+        shared: &Arc<Shared>,
+        worker: usize,
+    ) -> Self {
         let passive = plan.passive.as_ref().map(Passive::from);
         let seed = xxh3_64(plan.name.as_bytes()) ^ fastrand::u64(..) ^ worker as u64;
         let slow_start = u64::from(plan.slow_start_ms) * 1_000_000;
@@ -126,10 +140,13 @@ impl Upstream {
                 Address::Unix { path } => Site::Fixed(Target::Unix(path.into())),
                 Address::Name { host, port } => Site::Named(shared.resolver.subscribe(host, *port)),
             };
-            Member { place, weight: endpoint.weight, authority: endpoint.authority.as_str().into() }
+            // Names were checked when the plan was prepared.
+            let name = plan.tls.as_ref().and_then(|tls| Client::name(tls, &endpoint.address).ok());
+            Member { place, weight: endpoint.weight, authority: endpoint.authority.as_str().into(), name }
         });
         let made = Self {
             name: plan.name.as_str().into(),
+            tls,
             slot: shared.metrics.upstream_slot(&plan.name, ""),
             budget: RefCell::new(RetryBudget::new(seed)),
             passive,
@@ -217,7 +234,11 @@ impl Upstream {
         for member in &self.members {
             let mut add = |target: Target| {
                 let text = target.to_string();
-                let key = xxh3_64(text.as_bytes());
+                let mut key = xxh3_64(text.as_bytes());
+                if let Some(name) = &member.name {
+                    // A connection that was made for one name is not used for another at the same address.
+                    key = xxh3_64_with_seed(name.to_str().as_bytes(), key);
+                }
                 specs.push(EndpointSpec { key, weight: member.weight });
                 let kept = before.iter().find(|kept| kept.key == key && kept.authority == member.authority);
                 endpoints
@@ -246,7 +267,14 @@ impl Upstream {
     }
 
     fn endpoint(&self, target: Target, text: String, key: u64, member: &Member) -> Endpoint {
+        let label = || format!("upstream {}: {text}", self.name).into();
+        let secure = self.tls.as_ref().zip(member.name.as_ref());
         Endpoint {
+            secure: secure.map(|(client, name)| Secure {
+                client: client.clone(),
+                name: name.clone(),
+                label: label(),
+            }),
             slot: self.shared.metrics.upstream_slot(&self.name, &text),
             door: self.shared.gates.door(&self.name, &target, (&self.plan.pool).into()),
             text: text.into(),
@@ -263,7 +291,7 @@ impl Upstream {
         let mut idle = self.idle.borrow_mut();
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            let kept = idle.checkout(endpoint.key, now)?;
+            let mut kept = idle.checkout(endpoint.key, now)?;
             if kept.connection.stream.poll_read_ready(&mut cx).is_pending() {
                 let Idle { stream, permit } = kept.connection;
                 return Some(Link { stream, reused: true, born: kept.born, permit });
@@ -296,7 +324,7 @@ impl Attempt<'_> {
             }
         }
         client.deadline.set(bounded(connect_ms));
-        let mut connecting = pin!(io::connect(&self.endpoint.target));
+        let mut connecting = pin!(io::connect_secure(&self.endpoint.target, self.endpoint.secure.as_ref()));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Pending if client.deadline.poll_passed(cx) => {
                 Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
@@ -306,7 +334,7 @@ impl Attempt<'_> {
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(connected) => {
-                Poll::Ready(connected.map_err(|error| (Cause::ConnectFailed, error.to_string())))
+                Poll::Ready(connected.map_err(|fault| (fault.cause(), fault.to_string())))
             }
         })
         .await;
@@ -408,6 +436,16 @@ impl Drop for Attempt<'_> {
         if self.open {
             let mut cluster = self.upstream.cluster.borrow_mut();
             let _ = cluster.finished(self.ticket, Outcome::Cancelled, None, self.started);
+        }
+    }
+}
+
+impl ConnectFault {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Connect(_) => Cause::ConnectFailed,
+            Self::Tls(Fault::Certificate(_)) => Cause::TlsCertificateRefused,
+            Self::Tls(Fault::Failed(_)) => Cause::TlsHandshakeFailed,
         }
     }
 }

@@ -324,11 +324,15 @@ impl WorkerPlan {
     ) -> Self {
         let before = before.map_or(&[][..], |plan| &plan.upstreams);
         let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
-        let upstreams = (prepared.plan.upstreams.iter())
-            .map(|upstream| {
-                let kept = before.get(upstream.name.as_str()).filter(|kept| kept.plan == *upstream);
+        let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
+            .map(|(upstream, tls)| {
+                let same = |kept: &&&Rc<Upstream>| {
+                    kept.plan == *upstream
+                        && kept.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
+                };
+                let kept = before.get(upstream.name.as_str()).filter(same);
                 kept.map(|kept| (*kept).clone())
-                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, shared, worker)))
+                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, tls.clone(), shared, worker)))
             })
             .collect();
         let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));

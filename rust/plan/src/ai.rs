@@ -1,8 +1,7 @@
 //! The AI gateway: who is asked, by which name, by whom, for how much.
 
-use serde::Deserialize;
-
 use crate::{Access, Secret};
+use serde::Deserialize;
 
 /// All that AI routes share. Times are milliseconds, money is picodollars (10⁻¹² USD), so that sums are exact.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -96,6 +95,8 @@ pub struct Provider {
     pub upstream: Option<u32>,
     /// The path of the base URL, without a slash at its end: `/v1`; empty for none.
     pub base_path: String,
+    /// For a connection to it.
+    pub connect_ms: u32,
     /// At least one; a provider without secrets has one of scheme `none`.
     pub credentials: Vec<Credential>,
     /// Fields that every call carries.

@@ -1,11 +1,14 @@
 //! One probe: a connection, or a `GET` and the status of its answer.
 
-use std::{io, time::Duration};
+use std::{
+    future::poll_fn,
+    io::{self as std_io, IoSlice},
+    time::Duration,
+};
 
 use tidegate_plan::HealthProbe;
-use tokio::net::{TcpStream, UnixStream};
 
-use crate::io::Target;
+use crate::io::{self, Stream, Target, tls::Secure};
 
 /// A head that is longer than this is no answer.
 const HEAD_MOST: usize = 16 * 1024;
@@ -15,22 +18,32 @@ const BODY_MOST: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_millis(200);
 
 /// Good, or what is wrong. How long it may take is the caller's to say.
-pub(super) async fn ask(target: &Target, probe: &HealthProbe, authority: &str) -> Result<(), String> {
-    let socket = Socket::connect(target).await.map_err(|error| format!("no connection: {error}"))?;
-    let HealthProbe::Http { path, host, status: (from, to) } = probe else { return Ok(()) };
+pub(super) async fn ask(
+    target: &Target,
+    secure: Option<&Secure>,
+    probe: &HealthProbe,
+    authority: &str,
+) -> Result<(), String> {
+    let connected = io::connect_secure(target, secure).await;
+    let mut stream = connected.map_err(|error| format!("no connection: {error}"))?;
+    let HealthProbe::Http { path, host, status: (from, to) } = probe else {
+        let _ = poll_fn(|cx| stream.poll_shutdown(cx)).await; // the end of a handshake is still to be sent
+        return Ok(());
+    };
     let host = if host.is_empty() { authority } else { host };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
     );
-    socket.write(request.as_bytes()).await.map_err(|error| format!("the request was not taken: {error}"))?;
-    let status = read_status(&socket).await?;
-    let _ = tokio::time::timeout(BODY_TIME, drain(&socket)).await;
+    let written = write(&mut stream, request.as_bytes()).await;
+    written.map_err(|error| format!("the request was not taken: {error}"))?;
+    let status = read_status(&mut stream).await?;
+    let _ = tokio::time::timeout(BODY_TIME, drain(&mut stream)).await;
     if (*from..=*to).contains(&status) { Ok(()) } else { Err(format!("status {status}")) }
 }
 
 /// The status of the final answer.
-async fn read_status(socket: &Socket) -> Result<u16, String> {
+async fn read_status(stream: &mut Stream) -> Result<u16, String> {
     let mut bytes = Vec::new();
     loop {
         while let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -43,7 +56,7 @@ async fn read_status(socket: &Socket) -> Result<u16, String> {
         if bytes.len() > HEAD_MOST {
             return Err("the answer's head does not end".into());
         }
-        match socket.read(&mut bytes).await {
+        match read(stream, &mut bytes).await {
             Ok(0) => return Err("the connection ended before an answer".into()),
             Ok(_) => {}
             Err(error) => return Err(format!("the connection ended before an answer: {error}")),
@@ -64,69 +77,25 @@ fn status(head: &[u8]) -> Option<u16> {
         .then(|| digit(hundreds) * 100 + digit(tens) * 10 + digit(ones))
 }
 
-async fn drain(socket: &Socket) {
+async fn drain(stream: &mut Stream) {
     let mut bytes = Vec::new();
-    while bytes.len() < BODY_MOST && socket.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+    while bytes.len() < BODY_MOST && read(stream, &mut bytes).await.is_ok_and(|read| read > 0) {}
 }
 
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+async fn write(stream: &mut Stream, mut bytes: &[u8]) -> std_io::Result<()> {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)])).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
 }
 
-impl Socket {
-    async fn connect(target: &Target) -> io::Result<Self> {
-        Ok(match target {
-            Target::Ip(address) => Self::Tcp(TcpStream::connect(address).await?),
-            Target::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
-        })
-    }
-
-    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = match self {
-                Self::Tcp(stream) => {
-                    stream.writable().await?;
-                    stream.try_write(bytes)
-                }
-                Self::Unix(stream) => {
-                    stream.writable().await?;
-                    stream.try_write(bytes)
-                }
-            };
-            match written {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends what is there; 0 bytes is the end.
-    async fn read(&self, out: &mut Vec<u8>) -> io::Result<usize> {
-        let mut buffer = [0; 2048];
-        loop {
-            let read = match self {
-                Self::Tcp(stream) => {
-                    stream.readable().await?;
-                    stream.try_read(&mut buffer)
-                }
-                Self::Unix(stream) => {
-                    stream.readable().await?;
-                    stream.try_read(&mut buffer)
-                }
-            };
-            match read {
-                Ok(read) => {
-                    out.extend_from_slice(&buffer[..read]);
-                    return Ok(read);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
+/// Appends what is there; 0 bytes is the end.
+async fn read(stream: &mut Stream, out: &mut Vec<u8>) -> std_io::Result<usize> {
+    let mut buffer = [0; 2048];
+    let read = poll_fn(|cx| stream.poll_read(cx, &mut buffer)).await?;
+    out.extend_from_slice(&buffer[..read]);
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ fn upstreams(address: Address, active: Option<ActiveHealth>) -> Vec<Upstream> {
         name: "api".into(),
         endpoints: vec![Endpoint { address, weight: 1, authority: "api.test:8080".into() }],
         balance: Balance::RoundRobin,
+        tls: None,
         pool,
         passive: None,
         active,
@@ -107,7 +108,11 @@ fn an_endpoint_is_out_while_its_answers_are_bad_and_back_when_they_are_good() {
     let server = Server::start(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let health = Health::start();
     assert!(health.is_up("api", &Target::Ip(server.address)), "before the first probe it is up");
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver("/nonexistent"));
+    health.watch_upstreams(
+        &upstreams(ip(server.address), Some(active(http()))),
+        &[],
+        &resolver("/nonexistent"),
+    );
     wait_for(&health, server.address, false);
     let before = health.generation();
     server.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -121,8 +126,11 @@ fn an_endpoint_is_out_while_its_answers_are_bad_and_back_when_they_are_good() {
 fn an_endpoint_that_does_not_take_connections_is_out() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let health = Health::start();
-    health
-        .watch_upstreams(&upstreams(ip(address), Some(active(HealthProbe::Tcp))), &resolver("/nonexistent"));
+    health.watch_upstreams(
+        &upstreams(ip(address), Some(active(HealthProbe::Tcp))),
+        &[],
+        &resolver("/nonexistent"),
+    );
     wait_for(&health, address, false);
 }
 
@@ -131,7 +139,7 @@ fn an_answer_that_does_not_come_in_time_is_bad() {
     let server = Server::start(b"");
     let health = Health::start();
     let active = ActiveHealth { timeout_ms: 20, ..active(http()) };
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active)), &resolver("/nonexistent"));
+    health.watch_upstreams(&upstreams(ip(server.address), Some(active)), &[], &resolver("/nonexistent"));
     wait_for(&health, server.address, false);
 }
 
@@ -139,7 +147,11 @@ fn an_answer_that_does_not_come_in_time_is_bad() {
 fn interim_answers_are_passed_over_and_what_is_not_http_is_bad() {
     let server = Server::start(b"220 smtp ready\r\n\r\n");
     let health = Health::start();
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver("/nonexistent"));
+    health.watch_upstreams(
+        &upstreams(ip(server.address), Some(active(http()))),
+        &[],
+        &resolver("/nonexistent"),
+    );
     wait_for(&health, server.address, false);
     server.answers(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
     wait_for(&health, server.address, true);
@@ -149,9 +161,13 @@ fn interim_answers_are_passed_over_and_what_is_not_http_is_bad() {
 fn an_endpoint_that_is_no_longer_probed_is_up() {
     let server = Server::start(b"HTTP/1.1 500 No\r\n\r\n");
     let health = Health::start();
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver("/nonexistent"));
+    health.watch_upstreams(
+        &upstreams(ip(server.address), Some(active(http()))),
+        &[],
+        &resolver("/nonexistent"),
+    );
     wait_for(&health, server.address, false);
-    health.watch_upstreams(&upstreams(ip(server.address), None), &resolver("/nonexistent"));
+    health.watch_upstreams(&upstreams(ip(server.address), None), &[], &resolver("/nonexistent"));
     assert!(health.is_up("api", &Target::Ip(server.address)));
 }
 
@@ -159,11 +175,15 @@ fn an_endpoint_that_is_no_longer_probed_is_up() {
 fn an_endpoint_that_is_down_stays_so_when_it_is_probed_in_another_manner() {
     let server = Server::start(b"HTTP/1.1 500 No\r\n\r\n");
     let health = Health::start();
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver("/nonexistent"));
+    health.watch_upstreams(
+        &upstreams(ip(server.address), Some(active(http()))),
+        &[],
+        &resolver("/nonexistent"),
+    );
     wait_for(&health, server.address, false);
     let slower = ActiveHealth { interval_ms: 20, ..active(http()) };
     let generation = health.generation();
-    health.watch_upstreams(&upstreams(ip(server.address), Some(slower)), &resolver("/nonexistent"));
+    health.watch_upstreams(&upstreams(ip(server.address), Some(slower)), &[], &resolver("/nonexistent"));
     let asked = server.asked.lock().unwrap().len();
     let start = std::time::Instant::now();
     while server.asked.lock().unwrap().len() < asked + 5 {
@@ -183,7 +203,7 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     let resolver = resolver("/nonexistent");
     let task =
         |health: &Health| lock(&health.state.probes).running.values().map(|running| running.task.id()).next();
-    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &resolver);
+    health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &[], &resolver);
     wait_for(&health, server.address, false);
     let before = task(&health);
     let generation = health.generation();
@@ -191,7 +211,7 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     let mut next = upstreams(ip(server.address), Some(active(http())));
     let added = Endpoint { address: ip(other.address), ..next[0].endpoints[0].clone() };
     next[0].endpoints.push(added);
-    health.watch_upstreams(&next, &resolver);
+    health.watch_upstreams(&next, &[], &resolver);
     wait_for(&health, other.address, false);
     assert_eq!(health.generation(), generation + 1, "only the new endpoint turned");
     let running = &lock(&health.state.probes).running;
@@ -206,7 +226,11 @@ fn every_address_of_a_name_is_probed() {
     std::fs::write(&hosts, "127.0.0.1 api.test\n127.0.0.2 api.test\n").unwrap();
     let health = Health::start();
     let named = Address::Name { host: "api.test".into(), port: server.address.port() };
-    health.watch_upstreams(&upstreams(named, Some(active(http()))), &resolver(&hosts.display().to_string()));
+    health.watch_upstreams(
+        &upstreams(named, Some(active(http()))),
+        &[],
+        &resolver(&hosts.display().to_string()),
+    );
     wait_for(&health, server.address, false);
     wait_for(&health, SocketAddr::new([127, 0, 0, 2].into(), server.address.port()), false);
     std::fs::remove_file(hosts).unwrap();

@@ -6,6 +6,7 @@ pub mod listen;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod stream;
+pub mod tls;
 
 pub use listen::Acceptor;
-pub use stream::{Stream, Target, connect};
+pub use stream::{ConnectFault, Stream, Target, connect_secure};

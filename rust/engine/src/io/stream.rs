@@ -13,6 +13,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+use super::tls::{self, Secure, Tls};
+
 /// Where an endpoint answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -38,6 +40,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A Unix stream socket.
     Unix(UnixStream),
+    /// TLS over another; boxed, so that plain connections stay small.
+    Tls(Box<Tls>),
     /// Two queues in memory, for tests.
     #[cfg(feature = "memory")]
     Memory(super::memory::Pipe),
@@ -48,6 +52,7 @@ impl Stream {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         let polled = match self {
+            Self::Tls(tls) => return tls.poll_read(cx, buf.initialize_unfilled()),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             #[cfg(feature = "memory")]
@@ -63,16 +68,19 @@ impl Stream {
             (Self::Tcp(stream), [part]) => Pin::new(stream).poll_write(cx, part),
             (Self::Tcp(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Unix(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
+            (Self::Tls(tls), parts) => tls.poll_write(cx, parts),
             #[cfg(feature = "memory")]
             (Self::Memory(pipe), parts) => pipe.poll_write(cx, parts),
         }
     }
 
-    /// Ready when there is something to read or the stream has ended; costs no system call.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when there is something to read or the stream has ended; costs no system call (within TLS: one, where
+    /// something has come that is no content).
+    pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tls(tls) => tls.poll_read_ready(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
         }
@@ -85,6 +93,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
+            Self::Tls(tls) => tls.poll_broken(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_broken(cx),
         }
@@ -95,14 +104,15 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(tls) => tls.poll_shutdown(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_shutdown(),
         }
     }
 }
 
-/// Opens a connection to `target`.
-pub async fn connect(target: &Target) -> io::Result<Stream> {
+/// Opens a plain connection to `target`.
+async fn connect(target: &Target) -> io::Result<Stream> {
     #[cfg(feature = "memory")]
     if let Some(pipe) = super::memory::connect(target) {
         return pipe.await.map(Stream::Memory);
@@ -115,5 +125,32 @@ pub async fn connect(target: &Target) -> io::Result<Stream> {
             Ok(Stream::Tcp(stream))
         }
         Target::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectFault {
+    /// Nobody took it.
+    Connect(io::Error),
+    /// Somebody did, but not within TLS as it was asked for.
+    Tls(tls::Fault),
+}
+
+impl std::fmt::Display for ConnectFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect(error) => error.fmt(f),
+            Self::Tls(fault) => write!(f, "TLS: {fault}"),
+        }
+    }
+}
+
+/// Opens a connection to `target`, within TLS where `secure` says how.
+pub async fn connect_secure(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
+    let stream = connect(target).await.map_err(ConnectFault::Connect)?;
+    match secure {
+        None => Ok(stream),
+        Some(secure) => tls::handshake(stream, secure).await.map_err(ConnectFault::Tls),
     }
 }

@@ -52,7 +52,9 @@ pub fn make(
         }
         Action::Builtin { name } => builtin(worker, *name, &mut made)?,
         // The journey asks the hook and forwards; neither comes here.
-        Action::Hook | Action::Ai(_) | Action::Forward { .. } => return Err(Failure::gateway(Cause::HookFailed)),
+        Action::Hook | Action::Ai(_) | Action::Forward { .. } => {
+            return Err(Failure::gateway(Cause::HookFailed));
+        }
     }
     Ok(made)
 }

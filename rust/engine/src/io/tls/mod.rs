@@ -1,0 +1,285 @@
+//! TLS over a stream: what is secret on the wire is plain on this side, with the same readiness as any other stream.
+
+mod client;
+mod fault;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::poll_fn,
+    io::{self, BufRead as _, IoSlice, Read as _, Write as _},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use rustls::{ClientConnection, Connection, pki_types::ServerName};
+
+use super::Stream;
+
+pub use client::{Client, Refused};
+pub use fault::Fault;
+
+/// Ciphertext that is read at once where no caller's buffer is at hand: handshakes and what comes to idle connections.
+const SMALL_READ: usize = 8 * 1024;
+
+/// How one endpoint is spoken to.
+#[derive(Debug, Clone)]
+pub struct Secure {
+    /// What all endpoints of the upstream share.
+    pub client: Arc<Client>,
+    /// The name that its certificate must bear, and that SNI tells.
+    pub name: ServerName<'static>,
+    /// As logs call it: `upstream api: 10.0.0.1:443`.
+    pub label: Arc<str>,
+}
+
+/// A stream within TLS.
+pub struct Tls {
+    inner: Stream,
+    connection: Connection,
+    /// Ciphertext that was read and not taken yet, because what was decrypted before it still waits.
+    pending: Vec<u8>,
+    /// What is wrong with the peer's records; told once everything before it was read.
+    failed: Option<io::Error>,
+    /// The inner stream took less than it was given.
+    blocked: bool,
+    /// Nothing more is written.
+    closing: bool,
+    label: Arc<str>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Shakes hands as a client over `inner`. The end of the handshake goes out with the first bytes that are written.
+pub async fn handshake(inner: Stream, secure: &Secure) -> Result<Stream, Fault> {
+    let connection = ClientConnection::new(secure.client.config(), secure.name.clone())
+        .map_err(|error| Fault::of(&error))?;
+    let mut tls = Box::new(Tls {
+        inner,
+        connection: connection.into(),
+        pending: Vec::new(),
+        failed: None,
+        blocked: false,
+        closing: false,
+        label: secure.label.clone(),
+    });
+    poll_fn(|cx| tls.poll_handshake(cx)).await?;
+    Ok(Stream::Tls(tls))
+}
+
+impl Tls {
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        loop {
+            if !self.connection.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            // One that takes nothing more may have said why: that is found by reading.
+            let _ = self.poll_flush(cx);
+            let mut bytes = [0; SMALL_READ];
+            let read = match ready!(self.inner.poll_read(cx, &mut bytes)) {
+                Ok(0) => {
+                    return Poll::Ready(Err(Fault::Failed("the connection ended in the handshake".into())));
+                }
+                Ok(read) => read,
+                Err(error) => return Poll::Ready(Err(Fault::Failed(error.to_string()))),
+            };
+            if let Err(error) = self.take(&bytes[..read], &mut [], &mut 0) {
+                let _ = self.poll_flush(cx); // the alert that tells the peer
+                return Poll::Ready(Err(Fault::of(&error)));
+            }
+        }
+    }
+
+    /// Gives ciphertext to the connection. What it decrypts goes to `plain` from `filled` on as far as there is no
+    /// room for it within; what can't be taken yet is kept.
+    fn take(&mut self, mut bytes: &[u8], plain: &mut [u8], filled: &mut usize) -> Result<(), rustls::Error> {
+        while !bytes.is_empty() {
+            match self.connection.read_tls(&mut bytes) {
+                // The peer has said that nothing more comes; what does is nobody's.
+                Ok(0) => break,
+                Ok(_) => {
+                    self.connection.process_new_packets()?;
+                }
+                // The connection takes nothing while more than a record's content waits to be read.
+                Err(_) => match self.connection.reader().read(&mut plain[*filled..]) {
+                    Ok(0) => {
+                        self.pending.extend_from_slice(bytes);
+                        break;
+                    }
+                    Ok(read) => *filled += read,
+                    Err(_) => return Err(rustls::Error::General("a record is too large".into())),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers what is wrong, and tells it: the caller sees no more than a connection that broke off.
+    fn fail(&mut self, error: &rustls::Error) {
+        let fault = Fault::of(error);
+        crate::log::tell("warn", "tls", &format!("{}: TLS failed: {fault}", self.label));
+        self.failed = Some(io::Error::new(io::ErrorKind::InvalidData, fault.to_string()));
+        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.connection.wants_write() {
+            // One that takes nothing more may still have something to say.
+            let _ = self.poll_flush(cx);
+        }
+        loop {
+            match self.connection.reader().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+            if let Some(failed) = self.failed.take() {
+                return Poll::Ready(Err(failed));
+            }
+            let mut filled = 0;
+            let taken = if self.pending.is_empty() {
+                // Ciphertext comes to the second half of the buffer, and what it says goes to the first.
+                let (plain, cipher) = buf.split_at_mut(buf.len() / 2);
+                let read = ready!(self.inner.poll_read(cx, cipher))?;
+                if read == 0 {
+                    self.end_of_input();
+                    continue;
+                }
+                self.take(&cipher[..read], plain, &mut filled)
+            } else {
+                let pending = std::mem::take(&mut self.pending);
+                self.take(&pending, buf, &mut filled)
+            };
+            if let Err(error) = taken {
+                self.fail(&error);
+            }
+            if filled > 0 {
+                filled += self.connection.reader().read(&mut buf[filled..]).unwrap_or(0);
+                return Poll::Ready(Ok(filled));
+            }
+        }
+    }
+
+    fn end_of_input(&mut self) {
+        // An empty read says so; whether it was announced by `close_notify` is seen by who reads next.
+        let _ = self.connection.read_tls(&mut io::empty());
+    }
+
+    /// Takes up to 64 KiB of `parts` as one run of records and sends what the inner stream takes of them. The rest goes
+    /// out before anything else is taken, by reading or by writing.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.blocked {
+            ready!(self.poll_flush(cx))?;
+        }
+        let taken = self.connection.writer().write_vectored(parts)?;
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    /// Sends what is encrypted already.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut Inner(&mut self.inner, cx)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.blocked = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when there is content to read or the stream has ended. Session tickets and the like are taken in passing:
+    /// they come to idle connections and say nothing of them.
+    pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let waits = matches!(self.connection.reader().fill_buf(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            if !waits || self.failed.is_some() || !self.pending.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.inner.poll_read_ready(cx))?;
+            let mut bytes = [0; SMALL_READ];
+            match ready!(self.inner.poll_read(cx, &mut bytes))? {
+                0 => self.end_of_input(),
+                read => {
+                    if let Err(error) = self.take(&bytes[..read], &mut [], &mut 0) {
+                        self.fail(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
+        self.inner.poll_broken(cx)
+    }
+
+    /// `close_notify`, then the end of the inner stream's direction.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.announce_end();
+        ready!(self.poll_flush(cx))?;
+        self.inner.poll_shutdown(cx)
+    }
+
+    fn announce_end(&mut self) {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.connection.send_close_notify();
+        }
+    }
+
+    /// Whether the session went on from an earlier one.
+    #[cfg(test)]
+    fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+}
+
+impl Drop for Tls {
+    /// Tells the peer as far as that costs no waiting, so that it can tell an end from a cut (RFC 8446 §6.1).
+    fn drop(&mut self) {
+        if !self.connection.is_handshaking() {
+            self.announce_end();
+            let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+/// The inner stream as the connection writes to it.
+struct Inner<'a, 'b>(&'a mut Stream, &'a mut Context<'b>);
+
+impl io::Write for Inner<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.0.poll_write(self.1, parts) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client) && self.name == other.name
+    }
+}
