@@ -309,6 +309,17 @@ fn a_stream_that_fails_or_breaks_off_is_told() {
     assert!(matches!(read(&[told.as_bytes()]).last(), Some(Event::Error(error)) if error.message == "late"));
 }
 
+#[test]
+fn a_signature_without_words_is_no_block() {
+    let part = 0;
+    let events = [
+        Event::Open { choice: 0, part, kind: PartKind::Thinking { id: None } },
+        Event::Signature { choice: 0, part, signature: "s".into() },
+        Event::Close { choice: 0, part },
+    ];
+    assert_eq!(write_events(&events), "");
+}
+
 #[derive(Debug, Clone)]
 enum Told {
     Text(Vec<String>, bool),
@@ -321,7 +332,7 @@ fn told() -> impl Strategy<Value = Vec<Told>> {
     proptest::collection::vec(
         prop_oneof![
             (words(), any::<bool>()).prop_map(|(words, cited)| Told::Text(words, cited)),
-            words().prop_map(Told::Thinking),
+            proptest::collection::vec("[a-zé]{1,6}", 1..4).prop_map(Told::Thinking),
             ("[a-z]{1,5}", words()).prop_map(|(name, words)| Told::Call(name, words)),
         ],
         0..8,

@@ -17,8 +17,16 @@ pub struct Writer {
     contents: u32,
     calls: u32,
     citations: u32,
-    ended: Option<(Finish, Option<String>, Option<String>, Map<String, Value>)>,
+    ended: Ended,
     usage: Usage,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    finish: Finish,
+    native: Option<String>,
+    stop_text: Option<String>,
+    rest: Map<String, Value>,
 }
 
 #[derive(Debug)]
@@ -31,6 +39,8 @@ struct Open {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sort {
     Text,
+    /// A thought of which nothing was said yet.
+    Unsaid,
     Thinking,
     Call,
     Silent,
@@ -45,7 +55,7 @@ impl Writer {
             contents: 0,
             calls: 0,
             citations: 0,
-            ended: None,
+            ended: Ended::default(),
             usage: Usage::default(),
         }
     }
@@ -70,7 +80,12 @@ impl Writer {
             Event::Logprobs { choice: 0, value } => self.logprobs(value, out),
             Event::Close { choice: 0, part } => self.close(*part, out),
             Event::Finish { choice: 0, finish, native, stop_text, rest } => {
-                self.ended = Some((*finish, native.clone(), stop_text.clone(), rest.clone()));
+                self.ended = Ended {
+                    finish: *finish,
+                    native: native.clone(),
+                    stop_text: stop_text.clone(),
+                    rest: rest.clone(),
+                };
             }
             Event::Usage(usage) => self.usage.update(usage),
             Event::Ping => crate::sse::sse_comment("ping", out),
@@ -87,47 +102,55 @@ impl Writer {
     }
 
     fn open(&mut self, part: u32, kind: &PartKind, out: &mut Vec<u8>) {
-        let (sort, index) = match kind {
-            PartKind::Text | PartKind::Refusal => (Sort::Text, self.contents),
-            PartKind::Thinking { .. } => (Sort::Thinking, self.contents),
-            PartKind::ToolCall { .. } => (Sort::Call, self.calls),
-            _ => (Sort::Silent, 0),
+        let (index, sort) = match kind {
+            PartKind::Text | PartKind::Refusal => (self.block(Sort::Text, out), Sort::Text),
+            // A thought may be a signature alone, of which Cohere's clients are told nothing.
+            PartKind::Thinking { .. } => (0, Sort::Unsaid),
+            PartKind::ToolCall { id, name } => (self.call(id, name, out), Sort::Call),
+            _ => (0, Sort::Silent),
         };
-        match kind {
-            PartKind::ToolCall { id, name } => {
-                self.calls = self.calls.saturating_add(1);
-                begin("tool-call-start", out);
-                at(index, out);
-                out.extend_from_slice(b"\"tool_calls\":{\"id\":");
-                append_string(id, out);
-                out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-                append_string(name, out);
-                out.extend_from_slice(b",\"arguments\":\"\"}}}}}\n\n");
-            }
-            _ if sort == Sort::Silent => {}
-            _ => {
-                self.contents = self.contents.saturating_add(1);
-                begin("content-start", out);
-                at(index, out);
-                out.extend_from_slice(match sort {
-                    Sort::Thinking => {
-                        b"\"content\":{\"type\":\"thinking\",\"thinking\":\"\"}}}}\n\n".as_slice()
-                    }
-                    _ => b"\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n",
-                });
-            }
-        }
         self.open.push(Open { part, index, sort });
+    }
+
+    fn block(&mut self, sort: Sort, out: &mut Vec<u8>) -> u32 {
+        let index = self.contents;
+        self.contents = self.contents.saturating_add(1);
+        begin("content-start", out);
+        at(index, out);
+        out.extend_from_slice(match sort {
+            Sort::Thinking => b"\"content\":{\"type\":\"thinking\",\"thinking\":\"\"}}}}\n\n".as_slice(),
+            _ => b"\"content\":{\"type\":\"text\",\"text\":\"\"}}}}\n\n",
+        });
+        index
+    }
+
+    fn call(&mut self, id: &str, name: &str, out: &mut Vec<u8>) -> u32 {
+        let index = self.calls;
+        self.calls = self.calls.saturating_add(1);
+        begin("tool-call-start", out);
+        at(index, out);
+        out.extend_from_slice(b"\"tool_calls\":{\"id\":");
+        append_string(id, out);
+        out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+        append_string(name, out);
+        out.extend_from_slice(b",\"arguments\":\"\"}}}}}\n\n");
+        index
     }
 
     fn find(&self, part: u32) -> Option<(Sort, u32)> {
         self.open.iter().find(|open| open.part == part).map(|open| (open.sort, open.index))
     }
 
-    fn delta(&self, part: u32, text: &str, out: &mut Vec<u8>) {
-        let Some((sort, index)) = self.find(part) else { return };
+    fn delta(&mut self, part: u32, text: &str, out: &mut Vec<u8>) {
+        let Some((mut sort, mut index)) = self.find(part) else { return };
         if text.is_empty() || sort == Sort::Silent {
             return;
+        }
+        if sort == Sort::Unsaid {
+            (sort, index) = (Sort::Thinking, self.block(Sort::Thinking, out));
+            if let Some(open) = self.open.iter_mut().find(|open| open.part == part) {
+                (open.sort, open.index) = (sort, index);
+            }
         }
         begin(if sort == Sort::Call { "tool-call-delta" } else { "content-delta" }, out);
         at(index, out);
@@ -174,14 +197,14 @@ impl Writer {
         let Some(at) = self.open.iter().position(|open| open.part == part) else { return };
         let open = self.open.remove(at);
         match open.sort {
-            Sort::Silent => {}
+            Sort::Silent | Sort::Unsaid => {}
             Sort::Call => end_of("tool-call-end", open.index, out),
             _ => end_of("content-end", open.index, out),
         }
     }
 
     fn last(&mut self, out: &mut Vec<u8>) {
-        let (finish, native, stop_text, rest) = self.ended.take().unwrap_or_default();
+        let Ended { finish, native, stop_text, rest } = std::mem::take(&mut self.ended);
         out.extend_from_slice(b"event: message-end\ndata: ");
         let mut object = Object::begin(out);
         object.put("type", "message-end").put("id", &self.id);

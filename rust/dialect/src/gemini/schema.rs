@@ -65,7 +65,7 @@ pub(super) fn to_json_schema(value: Value) -> Value {
 /// that takes one (`parametersJsonSchema`, `responseJsonSchema`). The subset is written where it does, since older
 /// servers know nothing else.
 ///
-/// Outside of it: references, `additionalProperties`, `anyOf` and its kin, several types, constants, defaults, values of
+/// Outside of it: references, `additionalProperties`, `anyOf` and its kin, several types (but for `null` as a second), constants, defaults, values of
 /// `enum` that aren't texts, formats other than those that Gemini names, and objects without properties.
 pub(super) fn to_subset(schema: &Value) -> Option<Value> {
     subset(schema.as_object()?).map(Value::Object)
@@ -73,8 +73,12 @@ pub(super) fn to_subset(schema: &Value) -> Option<Value> {
 
 fn subset(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
     let mut out = Map::new();
-    let sort = match schema.get("type")? {
-        Value::String(sort) => sort.as_str(),
+    let (sort, nullable) = match schema.get("type")? {
+        Value::String(sort) => (sort.as_str(), false),
+        Value::Array(sorts) => match sorts.as_slice() {
+            [Value::String(sort), Value::String(null)] if null == "null" => (sort.as_str(), true),
+            _ => return None,
+        },
         _ => return None,
     };
     if !matches!(sort, "object" | "array" | "string" | "number" | "integer" | "boolean") {
@@ -111,6 +115,9 @@ fn subset(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
         };
         out.insert(key.clone(), written);
     }
+    if nullable {
+        out.insert("nullable".into(), Value::Bool(true));
+    }
     let whole = match sort {
         "object" => out.get("properties").and_then(Value::as_object).is_some_and(|inner| !inner.is_empty()),
         "array" => out.contains_key("items"),
@@ -141,7 +148,7 @@ mod tests {
     fn what_both_forms_can_say_comes_back() {
         let gemini = json!({"type": "OBJECT", "properties": {
             "city": {"type": "STRING", "description": "where", "enum": ["a", "b"]},
-            "days": {"type": "ARRAY", "items": {"type": "INTEGER", "format": "int32"}, "minItems": 1},
+            "days": {"type": "ARRAY", "items": {"type": "INTEGER", "format": "int32"}, "minItems": 1, "nullable": true},
         }, "required": ["city"], "propertyOrdering": ["city", "days"]});
         let schema = to_json_schema(gemini.clone());
         assert_eq!(schema["properties"]["days"]["items"]["type"], "integer");
@@ -165,7 +172,7 @@ mod tests {
             json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}),
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}),
             json!({"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}]}}}),
-            json!({"type": "object", "properties": {"a": {"type": ["string", "null"]}}}),
+            json!({"type": "object", "properties": {"a": {"type": ["string", "integer"]}}}),
             json!({"type": "object", "properties": {"a": {"type": "string", "format": "uri"}}}),
             json!({"type": "object", "properties": {"a": {"type": "object"}}}),
             json!({"type": "object", "properties": {"a": {"type": "integer", "enum": [1]}}}),

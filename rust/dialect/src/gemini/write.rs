@@ -37,7 +37,7 @@ pub fn write_request(
     let strict = tools(request, target, &mut written, &mut object)?;
     tool_config(request, strict, &mut object);
     generation_config(request, target, &mut object);
-    object.maybe("serviceTier", request.service_tier.as_ref());
+    object.maybe("serviceTier", request.service_tier.as_deref().and_then(service_tier));
     for (key, value) in &request.rest {
         match key.as_str() {
             "generationConfig" | "toolConfig" => {}
@@ -49,6 +49,15 @@ pub fn write_request(
     }
     object.end();
     Ok(written)
+}
+
+/// OpenAI's `default` is Gemini's `standard`; `auto` is what holds where nothing is said.
+fn service_tier(tier: &str) -> Option<&str> {
+    match tier {
+        "auto" => None,
+        "default" => Some("standard"),
+        other => Some(other),
+    }
 }
 
 fn refuse(request: &ChatRequest, target: &Target<'_>, written: &mut Written) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ use super::errors::kind;
 use super::messages::said;
 use crate::ids::Calls;
 use crate::json::{Fields, Path, parse_object};
+use crate::usage::Source;
 use crate::{ApiError, Event, Fault, Part, PartKind, when};
 
 /// Bytes of one line: a call with long arguments is one.
@@ -117,7 +118,9 @@ impl State {
             let usage = usage(&mut fields);
             let finish = finish(native.as_deref(), self.has_call);
             events.push(Event::Finish { choice: 0, finish, native, stop_text: None, rest: fields.rest() });
-            events.push(Event::Usage(usage));
+            if usage.source != Source::Unknown {
+                events.push(Event::Usage(usage));
+            }
             events.push(Event::End);
         }
         Ok(())
