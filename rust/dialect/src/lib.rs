@@ -13,7 +13,7 @@ pub mod bedrock;
 pub mod canonical;
 pub mod chat;
 pub mod cohere;
-mod convert;
+pub mod convert;
 mod dialect;
 pub mod embeddings;
 pub mod error;
@@ -38,6 +38,7 @@ pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
     Tool, ToolChoice,
 };
+pub use convert::{Gather, replay};
 pub use dialect::{Dialect, EventReader, EventWriter};
 pub use error::{ApiError, ErrorKind, Fault};
 pub use event::{Event, PartKind};
