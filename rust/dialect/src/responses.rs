@@ -62,8 +62,6 @@ pub const OWN_FIELDS: &[&str] = &[
     "include",
     "max_tool_calls",
     "previous_response_id",
-    "prompt",
-    "reasoning",
     "text",
     "truncation",
 ];

@@ -43,15 +43,18 @@ fn every_kind_of_error_is_read_back_as_it_was_written() {
             }
             let read = dialect.parse_error(kind.status(), &body);
             // Some dialects have one word for all that is wrong with a request.
-            let codes = matches!(dialect, Dialect::OpenAi | Dialect::Responses);
-            let same = if codes { read.kind == kind } else { read.kind.status() == kind.status() };
+            let exact = dialect == Dialect::Responses;
+            let same = if exact { read.kind == kind } else { read.kind.status() == kind.status() };
             assert!(
                 same,
                 "{dialect:?}: {kind:?} became {:?} by {}",
                 read.kind,
                 String::from_utf8_lossy(&body)
             );
-            assert_eq!(read.message, "what is wrong", "{dialect:?} {kind:?}");
+            // What a provider says of the gateway's credentials is not passed on.
+            if kind != ErrorKind::Authentication {
+                assert_eq!(read.message, "what is wrong", "{dialect:?} {kind:?}");
+            }
             assert_eq!(read.status, kind.status(), "{dialect:?} {kind:?}");
         }
     }
@@ -59,7 +62,7 @@ fn every_kind_of_error_is_read_back_as_it_was_written() {
 
 #[test]
 fn a_body_that_is_no_error_becomes_one_of_the_kind_that_its_status_says() {
-    for dialect in [Dialect::Responses] {
+    for dialect in [Dialect::OpenAi, Dialect::Responses] {
         for (status, kind) in [
             (400, ErrorKind::InvalidRequest),
             (401, ErrorKind::Authentication),

@@ -1,4 +1,4 @@
-//! OpenAI responses: whatever the network sends, nothing panics, and what is read can be written.
+//! Whatever the network sends, nothing panics, and what is read can be written.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
