@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a failure here is a failed test
 
 mod answers;
+mod cross;
 mod requests;
 mod strange;
 mod streams;
