@@ -241,7 +241,9 @@ impl<'r> Form<'r> {
             }
         }
         self.maybe(request.reasoning.as_ref(), |form, reasoning| {
-            form.maybe(reasoning.enabled, |form, enabled| form.tag(u8::from(enabled)));
+            // Who names an effort thinks.
+            let enabled = reasoning.enabled.or(reasoning.effort.as_ref().map(|effort| effort != "none"));
+            form.maybe(enabled, |form, enabled| form.tag(u8::from(enabled)));
             form.maybe(reasoning.effort.as_deref(), Self::text);
             form.maybe(reasoning.budget, Self::number);
             form.maybe(reasoning.summary.as_deref(), Self::text);

@@ -68,6 +68,11 @@ impl Dialect {
         target: &Target<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Written, Fault> {
+        if self != Self::Responses
+            && let Some(field) = responses::stateful_field(request)
+        {
+            return Err(Fault::stateful(field));
+        }
         choose!(self, write_request(request, target, out))
     }
 

@@ -55,6 +55,29 @@ pub fn write_error(error: &ApiError, out: &mut Vec<u8>) {
     errors::write(error, out);
 }
 
+/// Top-level fields that only this dialect has. Writers for dialects that let through what they don't know must not let these.
+pub const OWN_FIELDS: &[&str] = &[
+    "background",
+    "conversation",
+    "include",
+    "max_tool_calls",
+    "previous_response_id",
+    "text",
+    "truncation",
+];
+
+/// The field by which a request builds on what the provider keeps, if it does: such a request goes to a provider of this dialect
+/// or to none, even where what a target can't do may be left out.
+pub fn stateful_field(request: &ChatRequest) -> Option<&'static str> {
+    let there = |field: &str| match (field, request.rest.get(field)) {
+        (_, None | Some(Value::Null | Value::Bool(false))) => false,
+        // Elsewhere a prompt is a text.
+        ("prompt", Some(value)) => value.is_object(),
+        _ => true,
+    };
+    crate::STATE.iter().copied().find(|field| there(field))
+}
+
 /// Asks for reasoning items that carry their token.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
 

@@ -95,7 +95,7 @@ pub(crate) fn write_request_as(
         }
     }
     for (name, value) in &request.rest {
-        if FOREIGN.contains(&name.as_str()) {
+        if FOREIGN.contains(&name.as_str()) || crate::responses::OWN_FIELDS.contains(&name.as_str()) {
             written.drop(target, name)?;
         } else if name != "stream_options" {
             body.put(name, value);

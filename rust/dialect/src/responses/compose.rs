@@ -80,7 +80,7 @@ impl Composer<'_> {
         self.tools(&request.tools, &mut body)?;
         match (&request.tool_choice, rest.get("tool_choice")) {
             (Some(choice), _) => body.put("tool_choice", &tool_choice(choice)),
-            (None, other) => body.maybe("tool_choice", other),
+            (None, other) => body.maybe("tool_choice", other.map(flat_choice).as_ref()),
         };
         body.maybe("parallel_tool_calls", request.parallel_tool_calls.as_ref());
         body.maybe("max_output_tokens", request.max_tokens.as_ref());
@@ -449,6 +449,14 @@ fn tool_choice(choice: &ToolChoice) -> Value {
             let mode = if *required { "required" } else { "auto" };
             json!({"type": "allowed_tools", "mode": mode, "tools": tools})
         }
+    }
+}
+
+/// A choice that the chat form has no word for. Chat completions' names lie one level deeper.
+fn flat_choice(choice: &Value) -> Value {
+    match choice.pointer("/custom/name") {
+        Some(name) => json!({"type": "custom", "name": name}),
+        None => choice.clone(),
     }
 }
 

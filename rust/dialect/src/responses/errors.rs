@@ -1,118 +1,52 @@
-//! Errors, as bodies and inside streams.
+//! Errors, as bodies and inside streams: chat completions' object, with a few words more.
 
 use serde_json::{Value, json};
 
+use crate::openai::errors as chat;
 use crate::{ApiError, ErrorKind};
 
-/// Reads a provider's refusal: `{"error": {"message", "type", "param", "code"}}`.
+/// Reads a provider's refusal.
 pub(super) fn parse(status: u16, body: &[u8]) -> ApiError {
-    let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    // Some compatible servers leave the envelope out.
-    let object = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
-    of_object(status, object)
+    refine(chat::parse_error(status, body))
 }
 
-/// Reads the object alone, as streams carry it. `status` 0 where none was said.
-pub(super) fn of_object(status: u16, object: &Value) -> ApiError {
-    let text = |key: &str| match object.get(key) {
-        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
+/// Reads the object alone, as streams carry it, where no status is said.
+pub(super) fn of_object(object: Value) -> ApiError {
+    refine(chat::read(0, object))
+}
+
+/// Codes that only this dialect has.
+fn refine(error: ApiError) -> ApiError {
+    let kind = match error.code.as_deref() {
+        Some(
+            "invalid_prompt"
+            | "bio_policy"
+            | "misalignment_policy_violation"
+            | "image_content_policy_violation",
+        ) => ErrorKind::ContentFilter,
+        Some("server_is_overloaded" | "slow_down" | "overloaded") => ErrorKind::Overloaded,
+        Some("too_many_requests") => ErrorKind::RateLimited,
+        Some("unsupported_parameter" | "unsupported_value") => ErrorKind::Unsupported,
+        _ => error.kind,
     };
-    let message = text("message").or_else(|| object.as_str().map(str::to_owned));
-    let (code, kind) = (text("code"), text("type"));
-    let kind = kind_of(status, code.as_deref(), kind.as_deref());
-    ApiError {
-        code,
-        param: text("param"),
-        request_id: text("request_id"),
-        native: (!object.is_null()).then(|| object.clone()),
-        ..ApiError::new(
-            status,
-            kind,
-            message.unwrap_or_else(|| format!("The provider answered with status {status}.")),
-        )
-    }
-}
-
-fn kind_of(status: u16, code: Option<&str>, kind: Option<&str>) -> ErrorKind {
-    // What says most goes first: the code, then the type, then the status.
-    let by_word = |word: Option<&str>| match word? {
-        "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" => Some(ErrorKind::Quota),
-        "rate_limit_exceeded" | "rate_limit_error" | "too_many_requests" => Some(ErrorKind::RateLimited),
-        "context_length_exceeded" => Some(ErrorKind::ContextTooLong),
-        "content_filter"
-        | "content_policy_violation"
-        | "invalid_prompt"
-        | "image_content_policy_violation"
-        | "bio_policy"
-        | "misalignment_policy_violation" => Some(ErrorKind::ContentFilter),
-        "invalid_api_key" | "authentication_error" => Some(ErrorKind::Authentication),
-        "permission_error" => Some(ErrorKind::Permission),
-        "model_not_found" | "not_found_error" => Some(ErrorKind::NotFound),
-        "unsupported_parameter" | "unsupported_value" | "unsupported" => Some(ErrorKind::Unsupported),
-        "request_too_large" => Some(ErrorKind::TooLarge),
-        "overloaded_error" | "server_is_overloaded" | "slow_down" => Some(ErrorKind::Overloaded),
-        "timeout" | "timeout_error" => Some(ErrorKind::Timeout),
-        _ => None,
-    };
-    by_word(code).or_else(|| by_word(kind)).unwrap_or_else(|| match status {
-        401 => ErrorKind::Authentication,
-        402 => ErrorKind::Quota,
-        403 => ErrorKind::Permission,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::TooLarge,
-        429 => ErrorKind::RateLimited,
-        503 | 529 => ErrorKind::Overloaded,
-        400..=499 => ErrorKind::InvalidRequest,
-        _ if kind == Some("invalid_request_error") => ErrorKind::InvalidRequest,
-        _ => ErrorKind::Server,
-    })
-}
-
-/// The type and the code that OpenAI gives, or would give.
-fn words(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
-    match kind {
-        ErrorKind::InvalidRequest => ("invalid_request_error", None),
-        ErrorKind::Authentication => ("invalid_request_error", Some("invalid_api_key")),
-        ErrorKind::Quota => ("insufficient_quota", Some("insufficient_quota")),
-        ErrorKind::Permission => ("permission_error", None),
-        ErrorKind::NotFound => ("not_found_error", None),
-        ErrorKind::TooLarge => ("invalid_request_error", Some("request_too_large")),
-        ErrorKind::ContextTooLong => ("invalid_request_error", Some("context_length_exceeded")),
-        ErrorKind::ContentFilter => ("invalid_request_error", Some("content_filter")),
-        ErrorKind::RateLimited => ("rate_limit_error", Some("rate_limit_exceeded")),
-        ErrorKind::Overloaded => ("overloaded_error", Some("server_is_overloaded")),
-        ErrorKind::Timeout => ("timeout_error", Some("timeout")),
-        ErrorKind::Server => ("server_error", Some("server_error")),
-        ErrorKind::Unsupported => ("invalid_request_error", Some("unsupported_parameter")),
-    }
+    ApiError { kind, ..error }
 }
 
 /// The code: the dialect's own word where clients act on it, else what was said.
 pub(super) fn code(error: &ApiError) -> Option<&str> {
-    let own = words(error.kind).1;
     match error.kind {
-        ErrorKind::ContextTooLong | ErrorKind::Quota | ErrorKind::ContentFilter | ErrorKind::Unsupported => {
-            own
-        }
-        _ => error.code.as_deref().or(own),
+        ErrorKind::ContextTooLong => Some("context_length_exceeded"),
+        ErrorKind::ContentFilter => Some("content_filter"),
+        ErrorKind::Quota => Some("insufficient_quota"),
+        ErrorKind::Unsupported => Some("unsupported_parameter"),
+        _ => error.code.as_deref(),
     }
 }
 
 /// Appends the body that tells a client of an error.
 pub(super) fn write(error: &ApiError, out: &mut Vec<u8>) {
-    let mut object = json!({
-        "message": error.message,
-        "type": words(error.kind).0,
-        "param": error.param,
-        "code": code(error),
-    });
-    if let (Some(id), Some(object)) = (&error.request_id, object.as_object_mut()) {
-        object.insert("request_id".to_owned(), id.as_str().into());
-    }
-    crate::json::append(&json!({"error": object}), out);
+    let code = code(error).map(str::to_owned);
+    chat::write_error(&ApiError { code, ..error.clone() }, out);
 }
 
 /// The object inside a response that failed.

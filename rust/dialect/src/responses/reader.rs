@@ -173,7 +173,7 @@ impl State {
                 // OpenAI's object is flat here; some compatible servers put it into an envelope.
                 let object = value.remove("error").unwrap_or_else(|| Value::Object(std::mem::take(value)));
                 self.ended = true;
-                events.push(Event::Error(errors::of_object(0, &object)));
+                events.push(Event::Error(errors::of_object(object)));
             }
             // Progress of built-in tools: the item comes whole when it is done.
             _ => {}
@@ -429,10 +429,9 @@ impl State {
         let Some(Value::Object(mut response)) = response else {
             return Err(Fault::syntax("The stream's last event has no response."));
         };
-        let failure = response.get("error").filter(|error| !error.is_null());
-        if let Some(error) = failure {
+        if let Some(error) = response.remove("error").filter(|error| !error.is_null()) {
             self.ended = true;
-            events.push(Event::Error(errors::of_object(0, error)));
+            events.push(Event::Error(errors::of_object(error)));
             return Ok(());
         }
         for open in self.open.drain(..) {

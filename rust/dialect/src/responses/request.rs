@@ -44,6 +44,9 @@ pub fn parse(body: &[u8]) -> Result<ChatRequest, Fault> {
     request.reasoning = reasoning;
     let (format, verbosity, other_text) = text_config(fields.object("text")?)?;
     request.response_format = format;
+    if fields.peek("include").is_some_and(|include| !include.is_array()) {
+        return Err(fields.wrong("include", "a list of strings"));
+    }
     if fields.peek("include").and_then(Value::as_array).is_some_and(|list| list.iter().any(|v| v == LOGPROBS))
     {
         request.logprobs = Some(true);
