@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Release;
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use crate::format::{CLOSING, HEAD_BYTES, frame_bytes, head};
 use crate::{HEADER_BYTES, Header};
@@ -42,7 +42,11 @@ impl Mapped {
             unsafe { MmapOptions::new().len(header.segment_bytes as usize).map_mut(&file) }
         });
         match map {
-            Ok(map) => Ok(Self { map, at: HEADER_BYTES, path }),
+            Ok(map) => {
+                // Else the worker pays for the first touch of each page. Kernels before 5.14 can't, and the worker does.
+                let _ = map.advise_range(Advice::PopulateWrite, 0, map.len().min(TOUCHED_BYTES));
+                Ok(Self { map, at: HEADER_BYTES, path })
+            }
             Err(error) => {
                 // Its blocks may be what others wait for. Where it can't be removed either, a reader will do it.
                 let _ = std::fs::remove_file(&path);
@@ -117,3 +121,6 @@ fn write_zeros(mut file: &File, segment_bytes: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Bytes of a new segment that are touched in the background. More would only be held in memory for long.
+const TOUCHED_BYTES: usize = 8 << 20;
