@@ -1,6 +1,7 @@
 //! What it costs to append a record: the worker's share, with all page faults and segment changes.
 
 use std::hint::black_box;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,6 +49,22 @@ fn spare(journal: &Journal, made: &mut u64) {
     }
 }
 
+/// What the journal does without: one system call for each record.
+fn write(c: &mut Criterion) {
+    let mut file = tempfile::tempfile().expect("a file");
+    let record = [b'x'; 400];
+    let mut n = 0u32;
+    c.bench_function("write(2) of 400 bytes, disk", |b| {
+        b.iter(|| {
+            n += 1;
+            if n.is_multiple_of(100_000) {
+                file.set_len(0).and_then(|()| file.rewind()).expect("a file");
+            }
+            file.write_all(black_box(&record)).expect("room")
+        })
+    });
+}
+
 /// Removes all but the newest segments.
 fn sweep(dir: &Path) {
     let segments = tidegate_journal::list(dir).expect("a folder");
@@ -56,5 +73,5 @@ fn sweep(dir: &Path) {
     }
 }
 
-criterion_group!(benches, append);
+criterion_group!(benches, append, write);
 criterion_main!(benches);

@@ -10,6 +10,7 @@
 //!   of 8 (pages and frames are), and only this value, which is owned by one thread at a time, writes to it.
 //! - **Allocating blocks** is a call of C with an open descriptor and two numbers; it touches no memory of ours.
 
+// A mapped file has no safe form; the three places and their reasons are above.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
