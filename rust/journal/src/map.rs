@@ -10,6 +10,7 @@
 //!   of 8 (pages and frames are), and only this value, which is owned by one thread at a time, writes to it.
 //! - **Allocating blocks** is a call of C with an open descriptor and two numbers; it touches no memory of ours.
 
+// A mapped file has no safe form; the three places and their reasons are above.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Release;
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use crate::format::{CLOSING, HEAD_BYTES, frame_bytes, head};
 use crate::{HEADER_BYTES, Header};
@@ -42,7 +43,11 @@ impl Mapped {
             unsafe { MmapOptions::new().len(header.segment_bytes as usize).map_mut(&file) }
         });
         match map {
-            Ok(map) => Ok(Self { map, at: HEADER_BYTES, path }),
+            Ok(map) => {
+                // Else the worker pays for the first touch of each page. Kernels before 5.14 can't, and the worker does.
+                let _ = map.advise_range(Advice::PopulateWrite, 0, map.len().min(TOUCHED_BYTES));
+                Ok(Self { map, at: HEADER_BYTES, path })
+            }
             Err(error) => {
                 // Its blocks may be what others wait for. Where it can't be removed either, a reader will do it.
                 let _ = std::fs::remove_file(&path);
@@ -117,3 +122,6 @@ fn write_zeros(mut file: &File, segment_bytes: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Bytes of a new segment that are touched in the background. More would only be held in memory for long.
+const TOUCHED_BYTES: usize = 8 << 20;
