@@ -54,9 +54,7 @@ class Accounts:
         for name, tag in ai.tags.items():
             if not name or "," in name or not name.isprintable() or name != name.strip():
                 place = work.where.key_place(("ai", "tags", name))
-                work.problems.error_at(
-                    place, f"`{name}` cannot be a tag", "write it without commas and blanks around it"
-                )
+                work.problems.error_at(place, f"`{name}` cannot be a tag", "write it without commas and outer blanks")
             self.tags += self.level(f"tag {name}", tag, ("ai", "tags", name), tag=name)
 
     def of(self, tenant: str, team: str, user: str) -> list[int]:
