@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     healthcheck = _found(_verb(verbs, "healthcheck", "exit 0 if it is ready, else 1", "control", "healthcheck"))
     healthcheck.add_argument("--url", help="ask this instead of the running process's own socket")
     healthcheck.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="default: 5")
+    prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
+    prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
+    prices.add_argument("--json", action="store_true", help="as JSON, in picodollars")
     version = _verb(verbs, "version", "print the version", "look", "version")
     version.add_argument("--all", action="store_true", help="those of the engine and of the libraries too")
     return top

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use crate::json::{Array, Fields, Object, Path, append};
+use crate::turns::is_empty;
 use crate::{Dialect, Fault, Media, Part, carry};
 
 /// Reads `content`: a text, or blocks.
@@ -185,11 +186,6 @@ pub(super) fn write_block(part: &Part, trim: bool, array: &mut Array<'_>) {
         }
         Part::Audio { .. } | Part::Video { .. } => {}
     }
-}
-
-/// Whether it is a text without a character, which the API refuses.
-pub(super) fn is_empty(part: &Part) -> bool {
-    matches!(part, Part::Text { text, .. } | Part::Refusal { text } if text.is_empty())
 }
 
 /// A call's arguments, if they are a JSON object; `{}` where there are none.

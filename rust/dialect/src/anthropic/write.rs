@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::blocks::{is_empty, misfit, object_text, write_block};
+use super::blocks::{misfit, write_block};
 use super::reasoning::{self, Thinking};
 use crate::json::Object;
+use crate::turns::{Conversation, Rules, refuse_absent, says_nothing};
 use crate::{
     ChatRequest, Dialect, Fault, Message, Part, ResponseFormat, Role, Target, Tool, ToolChoice, Written,
 };
@@ -27,6 +28,8 @@ const OWN_FIELDS: [&str; 10] = [
     "thinking",
     "user_profile_id",
 ];
+
+const RULES: Rules = Rules { dialect: Dialect::Anthropic, misfit };
 
 /// Appends the body of a request to a provider.
 pub fn write_request(
@@ -54,7 +57,7 @@ fn write(
 ) -> Result<Written, Fault> {
     let own = request.dialect == Some(Dialect::Anthropic);
     let mut written = Written::default();
-    let conversation = Conversation::gather(request, own, target, &mut written)?;
+    let conversation = Conversation::gather(request, &RULES, target, &mut written)?;
     let plan =
         reasoning::plan(request.reasoning.as_ref(), target.model, request.max_tokens, target.max_tokens, own);
     if plan.no_room {
@@ -67,7 +70,7 @@ fn write(
     if !count {
         body.put("max_tokens", &plan.max_tokens);
     }
-    conversation.write(request, &mut body);
+    write_conversation(&conversation, request, &mut body);
     let done = write_tools(request, target, &mut written, &mut body)
         .and_then(|()| {
             if count { Ok(()) } else { write_sampling(request, target, own, &plan, &mut written, &mut body) }
@@ -87,165 +90,52 @@ fn write(
     Ok(written)
 }
 
-/// The conversation in the API's order: instructions, then turns.
-struct Conversation<'a> {
-    system: Vec<&'a Part>,
-    turns: Vec<Turn<'a>>,
-}
-
-struct Turn<'a> {
-    role: Role,
-    parts: Vec<&'a Part>,
-}
-
-impl<'a> Conversation<'a> {
-    fn gather(
-        request: &'a ChatRequest,
-        own: bool,
-        target: &Target<'_>,
-        written: &mut Written,
-    ) -> Result<Self, Fault> {
-        let mut this = Self { system: Vec::new(), turns: Vec::new() };
-        for (index, message) in request.messages.iter().enumerate() {
-            let parts = admitted(message, index, own, target, written)?;
-            let role = match message.role {
-                Role::System | Role::Developer if own && !this.turns.is_empty() => Role::System,
-                Role::System | Role::Developer => {
-                    this.system.extend(parts);
-                    continue;
-                }
-                Role::User | Role::Tool => Role::User,
-                Role::Assistant => Role::Assistant,
-            };
-            if parts.is_empty() {
-                continue;
-            }
-            match this.turns.last_mut() {
-                Some(last) if last.role == role && role != Role::System => last.parts.extend(parts),
-                _ => this.turns.push(Turn { role, parts }),
-            }
+/// Appends `system` and `messages`.
+fn write_conversation(conversation: &Conversation<'_>, request: &ChatRequest, body: &mut Object<'_>) {
+    let json_only = matches!(request.response_format, Some(ResponseFormat::Json));
+    match conversation.system.as_slice() {
+        [] if !json_only => {}
+        [Part::Text { text, cache: None, .. }] if !json_only => {
+            body.put("system", text);
         }
-        for turn in &mut this.turns {
-            if turn.role == Role::User {
-                // Stable: results keep their order, and so does what the user says behind them.
-                turn.parts.sort_by_key(|part| !matches!(part, Part::ToolResult { .. }));
+        parts => {
+            let mut system = body.array("system");
+            for part in parts {
+                write_block(part, false, &mut system);
             }
-        }
-        while let Some(last) = this.turns.last_mut().filter(|turn| turn.role == Role::Assistant) {
-            match last.parts.last() {
-                Some(Part::Text { text, .. } | Part::Refusal { text }) if text.trim_end().is_empty() => {
-                    last.parts.pop();
-                }
-                Some(_) => break,
-                None => {
-                    this.turns.pop();
-                }
+            if json_only {
+                write_block(&Part::text(JSON_ONLY), false, &mut system);
             }
+            system.end();
         }
-        if this.turns.is_empty() {
-            return Err(Fault::wrong("messages", "a list with at least one message that is no instruction"));
-        }
-        Ok(this)
     }
-
-    fn write(&self, request: &ChatRequest, body: &mut Object<'_>) {
-        let json_only = matches!(request.response_format, Some(ResponseFormat::Json));
-        match self.system.as_slice() {
-            [] if !json_only => {}
-            [Part::Text { text, cache: None, .. }] if !json_only => {
-                body.put("system", text);
+    let mut messages = body.array("messages");
+    for (index, turn) in conversation.turns.iter().enumerate() {
+        let prefill = index + 1 == conversation.turns.len() && turn.role == Role::Assistant;
+        let mut message = messages.object();
+        message.put(
+            "role",
+            match turn.role {
+                Role::Assistant => "assistant",
+                Role::System => "system",
+                _ => "user",
+            },
+        );
+        match turn.parts.as_slice() {
+            [Part::Text { text, cache: None, citations: None }] => {
+                message.put("content", if prefill { text.trim_end() } else { text });
             }
             parts => {
-                let mut system = body.array("system");
-                for part in parts {
-                    write_block(part, false, &mut system);
+                let mut content = message.array("content");
+                for (place, part) in parts.iter().enumerate() {
+                    write_block(part, prefill && place + 1 == parts.len(), &mut content);
                 }
-                if json_only {
-                    write_block(&Part::text(JSON_ONLY), false, &mut system);
-                }
-                system.end();
+                content.end();
             }
         }
-        let mut messages = body.array("messages");
-        for (index, turn) in self.turns.iter().enumerate() {
-            let prefill = index + 1 == self.turns.len() && turn.role == Role::Assistant;
-            let mut message = messages.object();
-            message.put(
-                "role",
-                match turn.role {
-                    Role::Assistant => "assistant",
-                    Role::System => "system",
-                    _ => "user",
-                },
-            );
-            match turn.parts.as_slice() {
-                [Part::Text { text, cache: None, citations: None }] => {
-                    message.put("content", if prefill { text.trim_end() } else { text });
-                }
-                parts => {
-                    let mut content = message.array("content");
-                    for (place, part) in parts.iter().enumerate() {
-                        write_block(part, prefill && place + 1 == parts.len(), &mut content);
-                    }
-                    content.end();
-                }
-            }
-            message.end();
-        }
-        messages.end();
+        message.end();
     }
-}
-
-/// The parts of a message that are written; those that the API can't take are refused or named.
-fn admitted<'a>(
-    message: &'a Message,
-    index: usize,
-    own: bool,
-    target: &Target<'_>,
-    written: &mut Written,
-) -> Result<Vec<&'a Part>, Fault> {
-    if message.name.is_some() && message.role != Role::Tool {
-        written.drop(target, &format!("messages[{index}].name"))?;
-    }
-    if !own {
-        for (key, value) in &message.rest {
-            if !says_nothing(value) {
-                written.drop(target, &format!("messages[{index}].{key}"))?;
-            }
-        }
-    }
-    let instruction = matches!(message.role, Role::System | Role::Developer);
-    let mut parts = Vec::with_capacity(message.parts.len());
-    for part in &message.parts {
-        let wrong = match part {
-            Part::Text { .. } => None,
-            _ if instruction => Some("content"),
-            Part::ToolCall { arguments, .. } if object_text(arguments).is_none() => {
-                let path = format!("messages[{index}].tool_calls.arguments");
-                return Err(Fault::wrong(path, "the text of a JSON object"));
-            }
-            Part::ToolResult { parts, .. } => {
-                for name in parts.iter().filter_map(misfit) {
-                    written.drop(target, &format!("messages[{index}].{name}"))?;
-                }
-                None
-            }
-            // Signed by another provider (a reasoning item of OpenAI's has an id), or by nobody: the API refuses it.
-            Part::Thinking { signature, id, .. } if signature.is_none() || id.is_some() => continue,
-            part => misfit(part),
-        };
-        match wrong {
-            Some(name) => written.drop(target, &format!("messages[{index}].{name}"))?,
-            None if is_empty(part) => {}
-            None => parts.push(part),
-        }
-    }
-    let thinks = |part: &&Part| matches!(part, Part::Thinking { .. } | Part::RedactedThinking { .. });
-    // With thinking on, a turn with calls must begin with its thoughts; Anthropic's own turns keep the order they came in.
-    if message.role == Role::Assistant && !own && !parts.first().is_some_and(thinks) {
-        parts.sort_by_key(|part| !thinks(part));
-    }
-    Ok(parts)
+    messages.end();
 }
 
 fn write_tools(
@@ -379,16 +269,7 @@ fn write_sampling(
         }
         Some(_) => written.drop(target, "service_tier")?,
     }
-    let absent = [
-        ("n", request.n.is_some_and(|n| n != 1)),
-        ("seed", request.seed.is_some()),
-        ("frequency_penalty", request.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("presence_penalty", request.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("logprobs", request.logprobs == Some(true)),
-        ("top_logprobs", request.top_logprobs.is_some_and(|count| count != 0)),
-        ("logit_bias", request.logit_bias.as_ref().is_some_and(|bias| !says_nothing(bias))),
-    ];
-    absent.into_iter().filter(|(_, asked)| *asked).try_for_each(|(name, _)| written.drop(target, name))?;
+    refuse_absent(request, target, written)?;
     let mut labels = request.metadata.clone().unwrap_or_default();
     let user = labels.shift_remove("user_id").and_then(|user| user.as_str().map(str::to_owned));
     let user = request.user.as_deref().or(user.as_deref());
@@ -448,14 +329,4 @@ fn write_rest(
         }
     }
     Ok(())
-}
-
-/// Whether leaving it out changes nothing.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
 }

@@ -322,12 +322,13 @@ fn write_result(id: &str, name: &str, parts: &[Part], is_error: bool, out: &mut 
         Part::File { media: Media::Text { text }, .. } => Some(text.clone()),
         _ => None,
     };
-    let all = parts.iter().filter(|part| words(part).is_none());
+    // What Gemini can't take of it is left out and told; the result itself must be there.
+    let mut all = true;
     let mut media = Vec::new();
-    for part in all {
+    for part in parts.iter().filter(|part| words(part).is_none()) {
         match media_in(part) {
             Some(inner) if can(inner) => media.push((inner, part)),
-            _ => return false,
+            _ => all = false,
         }
     }
     let said: Vec<String> = parts.iter().filter_map(words).collect();
@@ -349,7 +350,7 @@ fn write_result(id: &str, name: &str, parts: &[Part], is_error: bool, out: &mut 
     }
     result.end();
     object.end();
-    true
+    all
 }
 
 fn media_in(part: &Part) -> Option<&Media> {
