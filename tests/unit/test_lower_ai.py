@@ -277,6 +277,8 @@ def test_a_stored_key_comes_beside_the_configurations() -> None:
             FakeKey("ci", "a" * 64, models=["a"], spend=[FakeSpend("usd", 5, "day"), FakeSpend("usd", 6, "day", "b")]),
             FakeKey("same", "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"),
             FakeKey("lost", "c" * 64, models=["gone"]),
+            FakeKey("turned", "d" * 64, spend=[FakeSpend("requests", 5, "minute")]),
+            FakeKey("turned", "e" * 64, spend=[FakeSpend("requests", 5, "minute")]),
         ],
         spent={"key ci (stored): usd per day": (9, 4)},
     )
@@ -284,7 +286,9 @@ def test_a_stored_key_comes_beside_the_configurations() -> None:
     lowered = made(AI + text, store=store)
     whole = lowered.plan.ai
     assert whole is not None
-    assert [(key.name, key.models) for key in whole.keys] == [("ci", None), ("ci (stored)", [0]), ("lost", [])]
+    assert [(key.name, key.models) for key in whole.keys[:3]] == [("ci", None), ("ci (stored)", [0]), ("lost", [])]
+    assert [key.name for key in whole.keys[3:]] == ["turned", "turned"]
+    assert whole.keys[3].accounts == whole.keys[4].accounts != []
     assert accounts(whole, "ci (stored)") == [
         "key ci (stored): usd per day",
         "key ci (stored), model b: usd per day",

@@ -22,10 +22,10 @@ from tidegate.lower.headers import is_token
 from tidegate.model.ai import Ai, Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tidegate.lower.ai.price import Catalogue
-    from tidegate.lower.ai.store import AiStore
+    from tidegate.lower.ai.store import AiStore, StoredKey
     from tidegate.lower.upstream import Upstreams
     from tidegate.lower.work import Path, Work
     from tidegate.model.route import Route
@@ -76,12 +76,13 @@ class AiLowering:
             return None
         before = len(work.upstreams)
         providers = Providers(work, self.upstreams)
-        names = ModelNames(work, providers, self._stored_models())
-        models = lower_models(names, providers, Prices(work, providers, self.around.catalogue), work)
         store = self.around.store
+        stored = store.keys() if store is not None else ()
+        names = ModelNames(work, providers, self._stored_models(stored))
+        models = lower_models(names, providers, Prices(work, providers, self.around.catalogue), work)
         accounts = Accounts(work, names, store.openings() if store is not None else {})
         keys = Keys(work, names, accounts, self.guards)
-        made_keys = keys.lower(store)
+        made_keys = keys.lower(stored)
         open_, open_accounts = keys.open(store)
         if not is_token(ai.tag_header):
             work.error(("ai", "tag_header"), f"`{ai.tag_header}` is not a header's name", "write `X-Tidegate-Tags`")
@@ -118,9 +119,7 @@ class AiLowering:
         del work.upstreams[before:], work.upstream_paths[before:]
         return None
 
-    def _stored_models(self) -> list[str]:
-        store = self.around.store
-        keys = store.keys() if store is not None else ()
+    def _stored_models(self, keys: Sequence[StoredKey]) -> list[str]:
         return [model for key in keys for model in (*(key.models or ()), *(entry.model for entry in key.spend))]
 
     def _journal(self, written: Journal | bool, path: Path) -> form.UsageJournal | None:
