@@ -399,3 +399,16 @@ def test_an_ai_route_is_explained_with_its_surfaces_and_models() -> None:
         "prompts: sum",
     ):
         assert line in text, text
+
+
+def test_what_probably_is_not_meant_is_warned_of() -> None:
+    lowered = made(
+        AI + "  models: {a: echo/a}\n  guards: {g: {pii: on}}\n"
+        "  tenants: {acme: {teams: {platform: {}}}}\n"
+        "  keys: [{name: k, key: k, tenant: acme, team: plattform}, {name: x, key: x, tenant: acmee}]\n"
+    )
+    assert [str(warning).partition("warning: ")[2] for warning in lowered.warnings] == [
+        "no team is called `plattform`, so only the key's own bounds hold; did you mean `platform`?",
+        "no tenant is called `acmee`, so only the key's own bounds hold; did you mean `acme`?",
+        "nothing uses the guard `g`; add `guards: [g]` to a route's `ai` or a key",
+    ]
