@@ -169,6 +169,12 @@ t.yaml:5:73: `tomorrow` is not a day or a moment; write `2027-01-31` or `2027-01
         id="fallback-unknown",
     ),
     pytest.param(
+        AI + "  models: {a: {targets: openai/a, fallback: openai/xyzzy}}\n",
+        "t.yaml:4:45: no model is called `openai/xyzzy`; add `expose: on` to the provider `openai`, or a model of that "
+        "name",
+        id="fallback-not-exposed",
+    ),
+    pytest.param(
         AI + "  models: {a: {targets: [{provider: echo, weight: 0}, {provider: echo, model: b, weight: 0}]}}\n",
         "t.yaml:4:25: all weights are 0, so nobody is asked; give one of them a weight of 1 or more",
         id="weights",

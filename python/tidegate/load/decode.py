@@ -324,7 +324,7 @@ def _free(node: Node, context: Context) -> Any:
 
 
 def _str(reads: str, pattern: str | None) -> Reader:
-    check: Callable[[str], object] | None = {
+    checks: dict[str, Callable[[str], object]] = {
         "duration": units.duration,
         "size": units.size,
         "rate": units.rate,
@@ -334,7 +334,8 @@ def _str(reads: str, pattern: str | None) -> Reader:
         "decimal": units.decimal,
         "budget": units.budget,
         "moment": units.moment,
-    }.get(reads)
+    }
+    check = checks.get(reads)
     keep = reads in ("template", "replacement")
 
     def read(node: Node, context: Context) -> Any:

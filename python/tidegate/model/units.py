@@ -240,10 +240,9 @@ def moment(text: str) -> int:
 
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        read += timedelta(days=int(len(text) == len("2027-01-31")))
+    except (ValueError, OverflowError):
         raise Unreadable(f"`{text}` is not a day or a moment", "write `2027-01-31` or `2027-01-31T12:00:00Z`") from None
-    if len(text) == len("2027-01-31"):
-        read += timedelta(days=1)
     read = read.replace(tzinfo=read.tzinfo or UTC)
     if read.year < 1970:
         raise Unreadable(f"`{text}` is too long ago", "write `2027-01-31` or `2027-01-31T12:00:00Z`")

@@ -408,9 +408,9 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AiKey {
-    /// As records, logs and limits know it; unique.
+    /// As records, logs and limits know it; twice while its secret is rotated.
     pub name: String,
-    /// SHA-256 of the key, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the key, 64 lower-case hexadecimal digits; unique.
     pub sha256: String,
     /// Whose it is; empty for nobody's.
     pub tenant: String,

@@ -54,9 +54,7 @@ class Accounts:
         for name, tag in ai.tags.items():
             if not name or "," in name or not name.isprintable() or name != name.strip():
                 place = work.where.key_place(("ai", "tags", name))
-                work.problems.error_at(
-                    place, f"`{name}` cannot be a tag", "write it without commas and blanks around it"
-                )
+                work.problems.error_at(place, f"`{name}` cannot be a tag", "write it without commas and outer blanks")
             self.tags += self.level(f"tag {name}", tag, ("ai", "tags", name), tag=name)
 
     def of(self, tenant: str, team: str, user: str) -> list[int]:
@@ -144,8 +142,8 @@ class Accounts:
             if path is not None:
                 self.work.error(path, f"there is a bound for {name} already", "keep one of them")
             return self.by_name[name]
-        at, spent = self.openings.get(name, (0, 0))
-        opening = form.Opening(at_ms=at, spent=spent) if name in self.openings else None
+        spent = self.openings.get(name)
+        opening = form.Opening(at_ms=spent[0], spent=spent[1]) if spent is not None else None
         self.made.append(
             form.Account(name=name, metric=metric, limit=most, window=window, models=models, tag=tag, opening=opening)
         )

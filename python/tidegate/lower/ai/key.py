@@ -35,14 +35,10 @@ class Keys:
         self._places: dict[str, str] = {}
         self._digests: dict[str, str] = {}
 
-    def lower(self, store: AiStore | None) -> list[form.AiKey]:
+    def lower(self, stored: Sequence[StoredKey]) -> list[form.AiKey]:
         """All keys, the configuration's first; what is wrong with those is noted."""
         made = [self._written(key, ("ai", "keys", index)) for index, key in enumerate(self.work.config.ai.keys)]
-        for stored in store.keys() if store is not None else ():
-            key = self._stored(stored)
-            if key is not None:
-                made.append(key)
-        return made
+        return made + [made_key for key in stored if (made_key := self._stored(key)) is not None]
 
     def open(self, store: AiStore | None) -> tuple[bool, list[int]]:
         """Whether calls without a key are let in, and which accounts hold for them."""
@@ -102,11 +98,13 @@ class Keys:
         )
 
     def _stored(self, key: StoredKey) -> form.AiKey | None:
-        """A stored key; None where the configuration has the same one, which then goes first."""
+        """A stored key; None where the configuration has the same one, which then goes first.
+
+        While a secret is rotated, a stored key comes twice with one name: both pay from the same accounts.
+        """
         if key.sha256 in self._digests:
             return None
         name = key.name if key.name not in self._places else f"{key.name} (stored)"
-        self._places[name] = "the store"
         self._digests[key.sha256] = name
         owner = f"key {name}"
         own = [index for entry in key.spend if (index := self.accounts.stored(owner, entry)) is not None]
