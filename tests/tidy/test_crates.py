@@ -25,8 +25,8 @@ MAY_USE: dict[str, set[str]] = {
         *("arc-swap", "fastrand", "hickory-resolver", "libc", "memchr", "socket2", "tokio", "xxhash-rust"),
         *("rustls", "rustls-native-certs"),
     },
-    "guard": {"plan", "aho-corasick", "regex-automata", "regex-syntax"},
-    "prompt": {"plan", "jsonschema", "minijinja", "serde_json"},
+    "guard": {"plan", "aho-corasick", "memchr", "regex", "regex-syntax"},
+    "prompt": {"plan", "jsonschema", "minijinja", "serde_json", "xxhash-rust"},
     "playbook": {"engine", "serde_json", "tokio"},
     "py": {"engine", "plan", "pyo3"},
 }
