@@ -1,7 +1,17 @@
 //! How many tokens a request has, before anybody counts them: for limits, reservations and routing by size.
 //!
 //! A weight for each sort of byte, no vocabulary: the real count differs by model anyway, and what is reserved here is
-//! settled on what the provider reports.
+//! settled on what the provider reports. Estimate ÷ count, measured with the vocabularies of o200k, cl100k and Qwen 3.5:
+//!
+//! | text | o200k | cl100k | Qwen |
+//! | --- | --- | --- | --- |
+//! | Markdown prose, English | 0.86 | 0.87 | 0.81 |
+//! | Rust, Python | 0.99–1.14 | 0.98–1.15 | 0.89–1.06 |
+//! | JSON of tools | 0.82 | 0.82 | 0.81 |
+//! | Chinese, Japanese | 1.0–1.1 | 0.7–0.8 | 1.5–1.6 |
+//! | German | 1.3 | 1.0 | 1.4 |
+//! | Russian, Arabic | 1.5–2.4 | 0.7–1.1 | 1.8–2.3 |
+//! | lists of numbers | 0.5 | 0.5 | 0.25 |
 
 use crate::scan::Scan;
 use crate::{ChatRequest, Part, Tool};
@@ -12,10 +22,10 @@ pub const MEDIA_TOKENS: u64 = 1_000;
 /// Tokens that a message takes beside its words: its role and its borders.
 pub const MESSAGE_TOKENS: u64 = 4;
 
-/// Tokens of a text by its bytes: four ASCII bytes a token, three others (one Chinese character, less than two Cyrillic
-/// letters) a token; never less than one for any text.
+/// Tokens of a text by its bytes: four bytes a token, of ASCII (four letters) and of what is beyond it (a Chinese
+/// character and a third, two Cyrillic letters) alike; never less than one for a text of either sort.
 pub fn tokens_of_bytes(ascii: u64, other: u64) -> u64 {
-    ascii.div_ceil(4).saturating_add(other.div_ceil(3))
+    ascii.div_ceil(4).saturating_add(other.div_ceil(4))
 }
 
 /// Tokens of a text.

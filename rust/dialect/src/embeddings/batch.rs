@@ -49,10 +49,13 @@ pub fn split(answer: EmbedAnswer, requests: &[&EmbedRequest]) -> Result<Vec<Embe
         .collect())
 }
 
+/// One of the buckets.
+type Bucket = fn(&mut Usage) -> &mut Option<u64>;
+
 /// Divides each bucket by weight; the shares of a bucket sum up to it.
 fn divide(usage: &Usage, weights: &[u64]) -> Vec<Usage> {
     let mut shares = vec![Usage { source: usage.source, ..Usage::default() }; weights.len()];
-    let buckets: [(Option<u64>, fn(&mut Usage) -> &mut Option<u64>); 9] = [
+    let buckets: [(Option<u64>, Bucket); 9] = [
         (usage.input, |usage| &mut usage.input),
         (usage.cache_read, |usage| &mut usage.cache_read),
         (usage.cache_write_5m, |usage| &mut usage.cache_write_5m),
