@@ -301,6 +301,12 @@ impl<'o> Object<'o> {
         Array::begin(self.key(key))
     }
 
+    /// A last member, and closes it.
+    pub fn put_and_end(mut self, key: &str, value: &(impl Serialize + ?Sized)) {
+        self.put(key, value);
+        self.end();
+    }
+
     /// Closes it.
     pub fn end(self) {
         self.out.push(b'}');

@@ -18,6 +18,7 @@ pub mod convert;
 mod dialect;
 pub mod embeddings;
 pub mod error;
+pub mod estimate;
 pub mod event;
 pub mod gemini;
 pub mod headers;

@@ -1,5 +1,7 @@
 //! What the gateway must know of answers that pass untouched: usage, the reason of the end, errors; without a tree.
 
+use std::sync::LazyLock;
+
 use memchr::{memchr2_iter, memmem};
 
 use crate::openai::errors;
@@ -109,25 +111,29 @@ enum Kind {
         held: Vec<u8>,
         /// How much of it was searched for its end.
         searched: usize,
-        usage: memmem::Finder<'static>,
-        finish: memmem::Finder<'static>,
-        delta: memmem::Finder<'static>,
     },
     /// Others are read as they would be for translation.
     Events { reader: Box<EventReader>, events: Vec<Event> },
 }
 
+/// What chunks are searched for.
+struct Finders {
+    usage: memmem::Finder<'static>,
+    finish: memmem::Finder<'static>,
+    delta: memmem::Finder<'static>,
+}
+
+static FINDERS: LazyLock<Finders> = LazyLock::new(|| Finders {
+    usage: memmem::Finder::new(b"\"usage\""),
+    finish: memmem::Finder::new(b"\"finish_reason\""),
+    delta: memmem::Finder::new(b"\"delta\""),
+});
+
 impl PassedStream {
     /// For a stream of that dialect. `hide_usage`: OpenAI's chunk with usage alone is left out by [`PassedStream::filter`].
     pub fn new(dialect: Dialect, hide_usage: bool) -> Self {
         let kind = match dialect {
-            Dialect::OpenAi | Dialect::Mistral => Kind::Chunks {
-                held: Vec::new(),
-                searched: 0,
-                usage: memmem::Finder::new(b"\"usage\""),
-                finish: memmem::Finder::new(b"\"finish_reason\""),
-                delta: memmem::Finder::new(b"\"delta\""),
-            },
+            Dialect::OpenAi | Dialect::Mistral => Kind::Chunks { held: Vec::new(), searched: 0 },
             other => Kind::Events { reader: Box::new(EventReader::new(other)), events: Vec::new() },
         };
         Self {
@@ -224,7 +230,7 @@ impl PassedStream {
                 self.drain();
                 return;
             }
-            Kind::Chunks { held, searched, .. } => (std::mem::take(held), std::mem::take(searched)),
+            Kind::Chunks { held, searched } => (std::mem::take(held), std::mem::take(searched)),
         };
         let lone = buffer.is_empty();
         if !lone {
@@ -257,7 +263,7 @@ impl PassedStream {
             buffer.drain(..buffer.len() - left.len());
             buffer
         };
-        if let Kind::Chunks { held, searched: known, .. } = &mut self.kind {
+        if let Kind::Chunks { held, searched: known } = &mut self.kind {
             (*held, *known) = (left, searched);
         }
     }
@@ -289,7 +295,7 @@ impl PassedStream {
     }
 
     fn data(&mut self, data: &[u8]) -> bool {
-        let Kind::Chunks { usage, finish, delta, .. } = &self.kind else { return false };
+        let Finders { usage, finish, delta } = &*FINDERS;
         if data == b"[DONE]" {
             self.ended = true;
             return false;
