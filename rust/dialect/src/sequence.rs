@@ -1,7 +1,8 @@
 //! Puts the parts of a stream one behind the other, for dialects whose blocks do not overlap.
 //!
-//! The first part that is not whole goes to the client at once; what comes for others in between waits for its turn. A call
-//! begins with its second event: that may be the signature which its id has to carry.
+//! The first part that is not whole goes to the client at once; what comes for others in between waits for its turn. Of a
+//! call, the first piece waits for what comes next: that may be the signature which the call's id has to carry (Gemini
+//! tells a call as one piece and its signature).
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -155,6 +156,17 @@ impl Open {
     }
 
     fn text<B: Blocks>(&mut self, text: &str, next: &mut u32, out: &mut Vec<u8>) {
+        if self.is_call() && self.stage == Stage::Waiting {
+            if self.held.is_empty() {
+                self.held.push(Piece::Text(text.to_owned()));
+                return;
+            }
+            self.play::<B>(next, out);
+        }
+        self.say::<B>(text, next, out);
+    }
+
+    fn say<B: Blocks>(&mut self, text: &str, next: &mut u32, out: &mut Vec<u8>) {
         if let Some(index) = self.begin::<B>(next, out) {
             B::text(index, &self.kind, text, out);
         }
@@ -180,17 +192,28 @@ impl Open {
         }
     }
 
-    /// Writes what came before it was its turn.
+    /// It is its turn: writes what came before, but for a call that may still have its signature to come.
     fn catch_up<B: Blocks>(&mut self, next: &mut u32, out: &mut Vec<u8>) {
+        if self.is_call() && self.stage == Stage::Waiting {
+            let signature = self.held.iter().position(|piece| matches!(piece, Piece::Signature(_)));
+            if let Some(Piece::Signature(signature)) = signature.map(|at| self.held.remove(at)) {
+                self.signature = Some(signature);
+            }
+            if !self.whole && self.held.len() <= 1 {
+                return;
+            }
+        }
+        self.play::<B>(next, out);
+        self.begin::<B>(next, out);
+    }
+
+    fn play<B: Blocks>(&mut self, next: &mut u32, out: &mut Vec<u8>) {
         for piece in std::mem::take(&mut self.held) {
             match piece {
-                Piece::Text(text) => self.text::<B>(&text, next, out),
+                Piece::Text(text) => self.say::<B>(&text, next, out),
                 Piece::Signature(signature) => self.signature::<B>(&signature, next, out),
                 Piece::Citation(value) => self.citation::<B>(&value, next, out),
             }
-        }
-        if !self.is_call() {
-            self.begin::<B>(next, out);
         }
     }
 

@@ -91,7 +91,7 @@ fn admitted<'a>(
     }
     if !own {
         for (key, value) in &message.rest {
-            if !is_idle(key, value) {
+            if !says_nothing(value) {
                 written.drop(target, &format!("messages[{index}].{key}"))?;
             }
         }
@@ -153,15 +153,8 @@ pub(crate) fn refuse_absent(
     absent.into_iter().filter(|(_, asked)| *asked).try_for_each(|(name, _)| written.drop(target, name))
 }
 
-/// Whether a field of another dialect can be left out unsaid: it is empty, or it changes the price or the bookkeeping at
-/// a provider that is not asked, never the answer.
-pub(crate) fn is_idle(key: &str, value: &Value) -> bool {
-    says_nothing(value)
-        || matches!(key, "prompt_cache_key" | "prompt_cache_retention" | "safety_identifier")
-        || key == "store" && *value == Value::Bool(false)
-}
-
-fn says_nothing(value: &Value) -> bool {
+/// Whether leaving it out changes nothing.
+pub(crate) fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),

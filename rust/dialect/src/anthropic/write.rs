@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::blocks::{misfit, write_block};
 use super::reasoning::{self, Thinking};
 use crate::json::Object;
-use crate::turns::{Conversation, Rules, is_idle, refuse_absent};
+use crate::turns::{Conversation, Rules, refuse_absent, says_nothing};
 use crate::{ChatRequest, Dialect, Fault, Part, ResponseFormat, Role, Target, Tool, ToolChoice, Written};
 
 /// What is asked of a model that any JSON object is wanted from: the API has a form for schemas only.
@@ -322,7 +322,7 @@ fn write_rest(
             key if own || OWN_FIELDS.contains(&key) => {
                 body.put(key, value);
             }
-            key if !is_idle(key, value) => written.drop(target, key)?,
+            key if !says_nothing(value) => written.drop(target, key)?,
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use super::blocks::{misfit, write_block, write_point};
 use crate::anthropic::reasoning::{self, Thinking};
 use crate::anthropic::{JSON_ONLY, object_schema};
 use crate::json::Object;
-use crate::turns::{Conversation, Rules, is_idle, refuse_absent};
+use crate::turns::{Conversation, Rules, refuse_absent, says_nothing};
 use crate::{ChatRequest, Dialect, Fault, Part, ResponseFormat, Role, Target, Tool, ToolChoice, Written};
 
 const RULES: Rules = Rules { dialect: Dialect::Bedrock, misfit };
@@ -74,7 +74,7 @@ fn write(
             key if own || OWN_FIELDS.contains(&key) => {
                 body.put(key, value);
             }
-            key if !is_idle(key, value) => written.drop(target, key)?,
+            key if !says_nothing(value) => written.drop(target, key)?,
             _ => {}
         }
     }

@@ -222,13 +222,14 @@ fn what_it_can_not_do_is_refused_by_name_or_dropped_by_name() {
     request.seed = Some(1);
     request.n = Some(1);
     request.temperature = Some(1.7);
+    request.rest.insert("modalities".into(), json!(["text"]));
     request.rest.insert("store".into(), json!(true));
     request.rest.insert("prediction".into(), Value::Null);
     request.rest.insert("prompt_cache_key".into(), json!("k"));
     let fault = write_request(&request, &TARGET, &mut Vec::new()).unwrap_err();
     assert_eq!((fault.kind, fault.path.as_str()), (FaultKind::Unsupported, "messages[0].audio"));
     let (body, written) = write(&request, &DROPPING);
-    assert_eq!(written.dropped, ["messages[0].audio", "temperature", "seed", "store"]);
+    assert_eq!(written.dropped, ["messages[0].audio", "temperature", "seed", "modalities"]);
     assert_eq!(body["temperature"], 1);
     assert!(body.get("store").is_none());
 }

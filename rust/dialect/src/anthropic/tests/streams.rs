@@ -220,15 +220,28 @@ fn calls_that_come_side_by_side_are_told_one_after_the_other() {
 
 #[test]
 fn a_call_s_signature_is_in_its_id_also_in_a_stream() {
-    let events = [
-        Event::Open { choice: 0, part: 0, kind: PartKind::ToolCall { id: "c".into(), name: "f".into() } },
-        Event::Signature { choice: 0, part: 0, signature: "sig".into() },
-        Event::Delta { choice: 0, part: 0, text: "{}".into() },
-        Event::Close { choice: 0, part: 0 },
-    ];
-    let written = lines(&write(&events));
-    let id = written[0].1["content_block"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(crate::carry::split_id(id), ("c".to_owned(), Some("sig".to_owned())));
+    let open = |part: u32| Event::Open {
+        choice: 0,
+        part,
+        kind: PartKind::ToolCall { id: "c".into(), name: "f".into() },
+    };
+    let text = |part: u32| Event::Delta { choice: 0, part, text: "{}".into() };
+    let sign = |part: u32| Event::Signature { choice: 0, part, signature: "sig".into() };
+    let close = |part: u32| Event::Close { choice: 0, part };
+    for events in [
+        vec![open(0), sign(0), text(0), close(0)],
+        vec![open(0), text(0), sign(0), close(0)],
+        vec![open(0), open(1), text(1), sign(1), text(0), sign(0), close(0), close(1)],
+    ] {
+        let written = lines(&write(&events));
+        let starts = written.iter().filter(|(name, _)| name == "content_block_start");
+        for (_, start) in starts {
+            let id = start["content_block"]["id"].as_str().unwrap().to_owned();
+            assert_eq!(crate::carry::split_id(id), ("c".to_owned(), Some("sig".to_owned())));
+        }
+        let pieces = written.iter().filter(|(_, data)| data["delta"]["partial_json"] == "{}").count();
+        assert_eq!(pieces, events.len() / 4);
+    }
 }
 
 #[test]
