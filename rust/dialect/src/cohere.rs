@@ -1,7 +1,8 @@
 //! Cohere v2 chat, for clients and for providers.
 //!
 //! An assistant's words beside calls are Cohere's `tool_plan`. A named tool, or a list of allowed ones, is asked for by
-//! telling Cohere of no others. Signatures of thoughts have no place here and are left out.
+//! telling Cohere of no others. Signatures of calls travel in the ids of clients' calls; those of
+//! thoughts have no place and are left out.
 
 mod answer;
 mod errors;

@@ -146,7 +146,7 @@ pub fn write_answer(answer: &Answer, reply: &Reply<'_>, out: &mut Vec<u8>) {
     object.put("finish_reason", finish);
     let mut message = object.object("message");
     message.put("role", "assistant");
-    messages::write_assistant(parts, &mut message);
+    messages::write_assistant(parts, true, &mut message);
     message.end();
     write_usage(&answer.usage, answer.rest.get("billed_units"), &mut object);
     let told = choice.and_then(|choice| choice.logprobs.as_ref()).map(pieces);

@@ -1,9 +1,11 @@
 //! Messages in Cohere's form, both ways.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::json::{Array, Fields, Object, Path, parse_object};
-use crate::{Dialect, Fault, Media, Message, Part, Role, media};
+use crate::{Dialect, Fault, Media, Message, Part, Role, carry, media};
 
 /// Reads one message of a request.
 pub(super) fn read(value: Value, path: Path<'_>) -> Result<Message, Fault> {
@@ -18,7 +20,7 @@ pub(super) fn read(value: Value, path: Path<'_>) -> Result<Message, Fault> {
     let parts = match role {
         Role::Assistant => assistant(&mut fields)?,
         Role::Tool => {
-            let id = fields.required_string("tool_call_id")?;
+            let (id, _) = carry::split_id(fields.required_string("tool_call_id")?);
             let parts = content(&mut fields)?;
             vec![Part::ToolResult { id, name: None, parts, is_error: false, cache: None }]
         }
@@ -36,16 +38,17 @@ pub(super) fn assistant(fields: &mut Fields<'_>) -> Result<Vec<Part>, Fault> {
         parts.insert(at, Part::text(plan));
     }
     cite(fields.array("citations")?, &mut parts);
+    // A signature in an id is one that a writer of this dialect has put there.
     let values = fields.array("tool_calls")?;
     let path = fields.path().key("tool_calls");
     for (index, value) in values.into_iter().enumerate() {
         let mut call = Fields::of(value, path.index(index))?;
-        let id = call.required_string("id")?;
+        let (id, signature) = carry::split_id(call.required_string("id")?);
         let Some(function) = call.take("function") else { return Err(call.missing("function")) };
         let mut function = Fields::of(function, call.path().key("function"))?;
         let name = function.required_string("name")?;
         let arguments = function.string("arguments")?.unwrap_or_default();
-        parts.push(Part::ToolCall { id, name, arguments, signature: None, cache: None });
+        parts.push(Part::ToolCall { id, name, arguments, signature, cache: None });
     }
     Ok(parts)
 }
@@ -137,7 +140,7 @@ pub(super) fn write(message: &Message, list: &mut Array<'_>) -> Vec<usize> {
         Role::Assistant => {
             let mut object = list.object();
             object.put("role", "assistant");
-            let left = write_assistant(&message.parts, &mut object);
+            let left = write_assistant(&message.parts, false, &mut object);
             object.end();
             left
         }
@@ -206,7 +209,8 @@ fn write_document(text: &str, id: Option<&str>, blocks: &mut Array<'_>) {
 }
 
 /// Writes what an assistant said into a message's object: of a request or of an answer.
-pub(super) fn write_assistant(parts: &[Part], object: &mut Object<'_>) -> Vec<usize> {
+/// `signs` says that the ids of calls carry their signatures: for clients, which send them back.
+pub(super) fn write_assistant(parts: &[Part], signs: bool, object: &mut Object<'_>) -> Vec<usize> {
     let has_call = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
     let words = |part: &Part| match part {
         Part::Text { text, .. } | Part::Refusal { text } => Some(text.clone()),
@@ -238,8 +242,9 @@ pub(super) fn write_assistant(parts: &[Part], object: &mut Object<'_>) -> Vec<us
         }
         let mut calls = object.array("tool_calls");
         for part in parts {
-            if let Part::ToolCall { id, name, arguments, .. } = part {
-                write_call(id, name, arguments, calls.element());
+            if let Part::ToolCall { id, name, arguments, signature, .. } = part {
+                let id = id_of(id, signature.as_deref().filter(|_| signs));
+                write_call(&id, name, arguments, calls.element());
             }
         }
         calls.end();
@@ -253,6 +258,14 @@ pub(super) fn write_assistant(parts: &[Part], object: &mut Object<'_>) -> Vec<us
         object.put("citations", &all);
     }
     left
+}
+
+/// A call's id, with its signature in it where there is one.
+pub(super) fn id_of<'a>(id: &'a str, signature: Option<&str>) -> Cow<'a, str> {
+    match signature {
+        Some(signature) => carry::signed_id(id, Some(signature)),
+        None => Cow::Borrowed(id),
+    }
 }
 
 /// Writes a call; one without arguments has an empty object.

@@ -6,7 +6,7 @@ use super::answer::{finish, logprobs, usage};
 use super::errors::kind;
 use crate::json::{Fields, parse_object};
 use crate::sse::{Splitter, Sse};
-use crate::{ApiError, Event, Fault, Finish, PartKind};
+use crate::{ApiError, Event, Fault, Finish, PartKind, carry};
 
 /// Turns the provider's stream into events. `message-end` marks its end.
 #[derive(Debug, Default)]
@@ -185,7 +185,9 @@ impl State {
         let function = call.get("function").unwrap_or(&Value::Null);
         let id = text(call, "id").unwrap_or_default();
         let name = text(function, "name").unwrap_or_default();
+        let (id, signature) = carry::split_id(id);
         let part = self.begin(PartKind::ToolCall { id, name }, events);
+        events.extend(signature.map(|signature| Event::Signature { choice: 0, part, signature }));
         self.calls.push((index, part));
         if let Some(text) = text(function, "arguments") {
             events.push(Event::Delta { choice: 0, part, text });

@@ -324,7 +324,7 @@ fn a_signature_without_words_is_no_block() {
 enum Told {
     Text(Vec<String>, bool),
     Thinking(Vec<String>),
-    Call(String, Vec<String>),
+    Call(String, Option<String>, Vec<String>),
 }
 
 fn told() -> impl Strategy<Value = Vec<Told>> {
@@ -333,7 +333,8 @@ fn told() -> impl Strategy<Value = Vec<Told>> {
         prop_oneof![
             (words(), any::<bool>()).prop_map(|(words, cited)| Told::Text(words, cited)),
             proptest::collection::vec("[a-zé]{1,6}", 1..4).prop_map(Told::Thinking),
-            ("[a-z]{1,5}", words()).prop_map(|(name, words)| Told::Call(name, words)),
+            ("[a-z]{1,5}", proptest::option::of("[A-Za-z0-9+/=]{1,9}"), words())
+                .prop_map(|(name, sign, words)| Told::Call(name, sign, words)),
         ],
         0..8,
     )
@@ -346,12 +347,15 @@ fn events_of(told: &[Told]) -> Vec<Event> {
         let (kind, words, cited) = match one {
             Told::Text(words, cited) => (PartKind::Text, words, *cited),
             Told::Thinking(words) => (PartKind::Thinking { id: None }, words, false),
-            Told::Call(name, words) => {
+            Told::Call(name, _, words) => {
                 has_call = true;
                 (PartKind::ToolCall { id: format!("id{part}"), name: name.clone() }, words, false)
             }
         };
         events.push(Event::Open { choice: 0, part, kind });
+        if let Told::Call(_, Some(signature), _) = one {
+            events.push(Event::Signature { choice: 0, part, signature: signature.clone() });
+        }
         events.extend(words.iter().map(|text| Event::Delta { choice: 0, part, text: text.clone() }));
         if cited {
             events.push(Event::Citation { choice: 0, part, value: citation() });

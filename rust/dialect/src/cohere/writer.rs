@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::answer::{pieces, word, write_usage};
-use super::messages::is_citation;
+use super::messages::{id_of, is_citation};
 use crate::json::{Object, append, append_string};
 use crate::{Event, Finish, PartKind, Reply, Usage};
 
@@ -17,6 +17,8 @@ pub struct Writer {
     contents: u32,
     calls: u32,
     citations: u32,
+    /// Calls of which nothing was told yet.
+    waiting: Vec<Waiting>,
     ended: Ended,
     usage: Usage,
 }
@@ -27,6 +29,14 @@ struct Ended {
     native: Option<String>,
     stop_text: Option<String>,
     rest: Map<String, Value>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    part: u32,
+    id: String,
+    name: String,
+    signature: Option<String>,
 }
 
 #[derive(Debug)]
@@ -55,6 +65,7 @@ impl Writer {
             contents: 0,
             calls: 0,
             citations: 0,
+            waiting: Vec::new(),
             ended: Ended::default(),
             usage: Usage::default(),
         }
@@ -75,6 +86,11 @@ impl Writer {
                 );
             }
             Event::Open { choice: 0, part, kind } => self.open(*part, kind, out),
+            Event::Signature { choice: 0, part, signature } => {
+                if let Some(call) = self.waiting.iter_mut().find(|call| call.part == *part) {
+                    call.signature = Some(signature.clone());
+                }
+            }
             Event::Delta { choice: 0, part, text } => self.delta(*part, text, out),
             Event::Citation { choice: 0, part, value } => self.citation(*part, value, out),
             Event::Logprobs { choice: 0, value } => self.logprobs(value, out),
@@ -96,7 +112,7 @@ impl Writer {
                 out.extend_from_slice(b"}}\n\n");
             }
             Event::End => self.last(out),
-            // Other choices, and signatures, for which there is no place.
+            // Other choices, for which there is no place.
             _ => {}
         }
     }
@@ -106,7 +122,11 @@ impl Writer {
             PartKind::Text | PartKind::Refusal => (self.block(Sort::Text, out), Sort::Text),
             // A thought may be a signature alone, of which Cohere's clients are told nothing.
             PartKind::Thinking { .. } => (0, Sort::Unsaid),
-            PartKind::ToolCall { id, name } => (self.call(id, name, out), Sort::Call),
+            // Its id may have a signature to carry, which comes before the arguments.
+            PartKind::ToolCall { id, name } => {
+                self.waiting.push(Waiting { part, id: id.clone(), name: name.clone(), signature: None });
+                (0, Sort::Call)
+            }
             _ => (0, Sort::Silent),
         };
         self.open.push(Open { part, index, sort });
@@ -124,17 +144,22 @@ impl Writer {
         index
     }
 
-    fn call(&mut self, id: &str, name: &str, out: &mut Vec<u8>) -> u32 {
+    /// Tells of the call, if nothing was told of it yet.
+    fn call(&mut self, part: u32, out: &mut Vec<u8>) {
+        let Some(place) = self.waiting.iter().position(|call| call.part == part) else { return };
+        let call = self.waiting.remove(place);
         let index = self.calls;
+        if let Some(open) = self.open.iter_mut().find(|open| open.part == part) {
+            open.index = index;
+        }
         self.calls = self.calls.saturating_add(1);
         begin("tool-call-start", out);
         at(index, out);
         out.extend_from_slice(b"\"tool_calls\":{\"id\":");
-        append_string(id, out);
+        append_string(&id_of(&call.id, call.signature.as_deref()), out);
         out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-        append_string(name, out);
+        append_string(&call.name, out);
         out.extend_from_slice(b",\"arguments\":\"\"}}}}}\n\n");
-        index
     }
 
     fn find(&self, part: u32) -> Option<(Sort, u32)> {
@@ -142,6 +167,7 @@ impl Writer {
     }
 
     fn delta(&mut self, part: u32, text: &str, out: &mut Vec<u8>) {
+        self.call(part, out);
         let Some((mut sort, mut index)) = self.find(part) else { return };
         if text.is_empty() || sort == Sort::Silent {
             return;
@@ -194,6 +220,7 @@ impl Writer {
     }
 
     fn close(&mut self, part: u32, out: &mut Vec<u8>) {
+        self.call(part, out);
         let Some(at) = self.open.iter().position(|open| open.part == part) else { return };
         let open = self.open.remove(at);
         match open.sort {

@@ -271,10 +271,11 @@ impl Choice {
                 self.has_call = true;
                 self.begin(PartKind::ToolCall { id, name }, events);
                 let (choice, part) = (self.index, self.parts.saturating_sub(1));
-                events.push(Event::Delta { choice, part, text: arguments });
+                // Before the arguments, for writers that carry it in the call's id.
                 if let Some(signature) = signature {
                     events.push(Event::Signature { choice, part, signature });
                 }
+                events.push(Event::Delta { choice, part, text: arguments });
                 events.push(Event::Close { choice, part });
             }
             Part::Other { dialect, value } => self.whole(PartKind::Other { dialect, value }, events),

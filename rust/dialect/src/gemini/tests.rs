@@ -509,8 +509,15 @@ fn events_of(told: &[Told]) -> Vec<Event> {
             }
         };
         events.push(Event::Open { choice: 0, part, kind });
-        events.extend(words.into_iter().map(|text| Event::Delta { choice: 0, part, text }));
-        events.extend(sign.map(|signature| Event::Signature { choice: 0, part, signature }));
+        let words = words.into_iter().map(|text| Event::Delta { choice: 0, part, text });
+        let sign = sign.map(|signature| Event::Signature { choice: 0, part, signature });
+        if matches!(one, Told::Call(..)) {
+            events.extend(sign);
+            events.extend(words);
+        } else {
+            events.extend(words);
+            events.extend(sign);
+        }
         events.push(Event::Close { choice: 0, part });
         part += 1;
     }
