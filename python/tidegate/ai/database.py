@@ -46,6 +46,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         sha256 TEXT PRIMARY KEY, number INTEGER NOT NULL REFERENCES keys, hint TEXT NOT NULL,
         created_ms INTEGER NOT NULL, until_ms INTEGER
     ) WITHOUT ROWID;
+    CREATE TABLE journals (path TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE segments (
         name TEXT PRIMARY KEY, nonce TEXT NOT NULL, offset INTEGER NOT NULL, taken INTEGER NOT NULL
     ) WITHOUT ROWID;

@@ -409,9 +409,9 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AiKey {
-    /// As records, logs and limits know it; unique.
+    /// As records, logs and limits know it. Two entries share it while an old secret of a key is taken beside the new one.
     pub name: String,
-    /// SHA-256 of the key, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the key, 64 lower-case hexadecimal digits; unique.
     pub sha256: String,
     /// Whose it is; empty for nobody's.
     pub tenant: String,

@@ -43,7 +43,11 @@ pub(crate) fn check(plan: &Plan, ai: &Ai) -> Result<(), PlanError> {
         }
     }
     unique(ai.models.iter().map(|model| &*model.name), "ai.models")?;
-    unique(ai.keys.iter().map(|key| &*key.name), "ai.keys")?;
+    // A name may come twice, while an old secret of a key is taken beside the new one; a hash may not.
+    let mut hashes = HashSet::new();
+    for (at, key) in ai.keys.iter().enumerate() {
+        require(hashes.insert(&*key.sha256), &format!("ai.keys[{at}].sha256"), || "it is another key's already".into())?;
+    }
     unique(ai.accounts.iter().map(|account| &*account.name), "ai.accounts")?;
     for (at, key) in ai.keys.iter().enumerate() {
         let here = |part: &str| format!("ai.keys[{at}].{part}");

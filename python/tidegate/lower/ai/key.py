@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Keys"]
 
+_STORE = "the store"
+
 
 class Keys:
     """Who may ask."""
@@ -99,8 +101,10 @@ class Keys:
         """A stored key; None where the configuration has the same one, which then goes first."""
         if key.sha256 in self._digests:
             return None
-        name = key.name if key.name not in self._places else f"{key.name} (stored)"
-        self._places[name] = "the store"
+        # During a rotation a stored name comes twice, with two hashes: both are the same key, and pay from the same accounts.
+        own_name = self._places.get(key.name, _STORE) == _STORE
+        name = key.name if own_name else f"{key.name} (stored)"
+        self._places[name] = _STORE
         self._digests[key.sha256] = name
         owner = f"key {name}"
         own = [index for entry in key.spend if (index := self.accounts.stored(owner, entry)) is not None]
