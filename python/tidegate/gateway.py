@@ -250,6 +250,7 @@ class Gateway:
 
     @property
     def state_path(self) -> str | None:
+        """The state directory; None where there is none."""
         return self._state.path if self._state is not None else None
 
     @property
@@ -309,7 +310,7 @@ class Gateway:
             return reloaded
 
     async def take_keys(self) -> None:
-        """Puts keys in force that were made or revoked meanwhile, in the configuration that is, whatever its files say."""
+        """Puts keys in force that have changed, into the configuration that is, whatever its files say now."""
         async with self._reloading:
             loaded = self._compiled.ai
             if self._ai is None or loaded is None or not await aside(self._ai.outdated):

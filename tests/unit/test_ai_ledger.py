@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.ai_journal import CLOSING, NOW, begin, end, segment
 
-from tidegate.ai import ledger as module
 from tidegate.ai.database import connect
 from tidegate.ai.journal import HEADER_BYTES, frame
 from tidegate.ai.ledger import Ledger
@@ -179,7 +178,9 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(
     folder = state / "usage"
     for at in range(3):
         ids = [f"{at}{n}" for n in range(4)]
-        segment(folder, [begin(ids[0]), *(end(id_) for id_ in ids[1:]), {**end(ids[1]), "kind": "loser"}], closed=at != 1)
+        segment(
+            folder, [begin(ids[0]), *(end(id_) for id_ in ids[1:]), {**end(ids[1]), "kind": "loser"}], closed=at != 1
+        )
     for steps in [*crashes, 10**9]:
         left = iter(range(steps))
 
@@ -189,7 +190,12 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(
 
         with closing(connect(str(state))) as db:
             watched = Watched(db, step)
-            with patch.object(module.os, "unlink", lambda path, step=step: (step(), os.remove(path))[0]):
+
+            def unlink(path: str, step: Any = step) -> None:
+                step()
+                os.remove(path)
+
+            with patch("tidegate.ai.ledger.os.unlink", unlink):
                 try:
                     while Ledger(watched).take(str(folder), most).more:  # type: ignore[arg-type]
                         pass

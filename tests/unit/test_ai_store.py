@@ -107,7 +107,7 @@ def test_a_store_that_breaks_takes_no_key_away(tmp_path: Path, harm: str, capsys
     with closing(connect(str(tmp_path))) as db:
         KeyStore(db).create(Key(name="ci"), 1)
     before = AiBackground(str(tmp_path)).prepare()
-    assert [key.name for key in before.keys()] == ["ci"]
+    assert [key.name for key in list(before.keys())] == ["ci"]
     before.close()
     for path in tmp_path.glob(f"{FILE}*"):
         path.unlink()
@@ -115,7 +115,7 @@ def test_a_store_that_breaks_takes_no_key_away(tmp_path: Path, harm: str, capsys
         (tmp_path / FILE).write_bytes(b"no database" * 1000 if harm == "broken" else b"")
     background = AiBackground(str(tmp_path))  # even of a new process
     snapshot = background.prepare()
-    assert [key.name for key in snapshot.keys()] == ["ci"]
+    assert [key.name for key in list(snapshot.keys())] == ["ci"]
     assert snapshot.exists
     snapshot.close()
     assert background.status()["store"] == "failing"

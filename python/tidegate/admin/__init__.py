@@ -1,4 +1,4 @@
-"""The admin API: `/status`, `/config`, `/reload`, `/stop`, `/drain` and `/ai/…`, a hook of the admin listeners' own route.
+"""The admin API: `/status`, `/config`, `/reload`, `/stop`, `/drain`, `/ai/…`: a hook of the admin listeners' route.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.

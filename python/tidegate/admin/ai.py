@@ -39,7 +39,7 @@ class AiResources:
         return await self._answer(request, lambda store: [plain(key) for key in store.all()])
 
     async def create_key(self, request: Request) -> Decision:
-        """Makes a key of a JSON body, with the words of `ai.keys`; the answer has its secret. Or rotates one: `?rotate`."""
+        """Makes a key of a JSON body, or rotates one: `?rotate&name=`; the answer has its secret."""
         from tidegate.ai.manage import create, rotate
 
         asked = dict(parse_qsl(request.query, keep_blank_values=True))

@@ -99,7 +99,7 @@ class AiBackground:
     # -- for the lowering ----------------------------------------------------------------------------------------------
 
     def prepare(self) -> Snapshot:
-        """Takes in what the journal has, and reads keys and sums for a plan. Waits for the disk; never raises for it."""
+        """Takes in what the journal has, reads keys and sums for a plan. Waits for the disk; never raises for it."""
         from tidegate.ai.openings import Openings
 
         db = None
@@ -260,7 +260,9 @@ class AiBackground:
         if taken.damaged:
             self._seldom.say("damaged", f"usage journal: {', '.join(taken.damaged)} is damaged and was set aside")
         if taken.unreadable:
-            self._seldom.say("unreadable", f"usage journal: {taken.unreadable} records say nothing; they are kept aside")
+            self._seldom.say(
+                "unreadable", f"usage journal: {taken.unreadable} records say nothing; they are kept aside"
+            )
 
     # -- the database and its failures ---------------------------------------------------------------------------------
 

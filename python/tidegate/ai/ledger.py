@@ -220,7 +220,8 @@ class Ledger:
 
 _KNOWN: Final = "SELECT name, offset, taken FROM segments"
 _MOVE: Final = (
-    "INSERT INTO segments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset, taken = excluded.taken"
+    "INSERT INTO segments VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET offset = excluded.offset, taken = excluded.taken"
 )
 
 

@@ -175,7 +175,9 @@ def _read(how: Any, text: str) -> Any:
 
 
 def _shown(spend: Spend) -> str:
-    amount = dollars(spend.limit) + " USD" if spend.metric == "usd" else f"{spend.limit} {spend.metric.replace('_', ' ')}"
+    amount = (
+        dollars(spend.limit) + " USD" if spend.metric == "usd" else f"{spend.limit} {spend.metric.replace('_', ' ')}"
+    )
     window = f" per {spend.window}" if spend.window != "none" else ""
     return amount + window + (f", model {spend.model}" if spend.model else "")
 

@@ -7,7 +7,7 @@ Never: how records came in.
 from __future__ import annotations
 
 import csv
-import datetime
+import datetime as dt
 import io
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -137,20 +137,21 @@ def moment(text: str) -> int:
     """Milliseconds since 1970 of `2026-11-21`, `2026-11-21T08:00`, `2026-11`, or `7d` ago; raises UsageError. UTC."""
     amount, unit = text[:-1], text[-1:]
     if amount.isdigit() and unit in "hd":
-        now = datetime.datetime.now(datetime.UTC).replace(minute=0, second=0, microsecond=0)
-        back = datetime.timedelta(hours=int(amount) * (24 if unit == "d" else 1))
+        now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        back = dt.timedelta(hours=int(amount) * (24 if unit == "d" else 1))
         return int((now - back).timestamp() * 1000)
     try:
-        said = datetime.datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text)
+        said = dt.datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"`{text}` is no moment; write 2026-11-21, 2026-11-21T08:00 (UTC) or 7d") from error
     if said.tzinfo is None:
-        said = said.replace(tzinfo=datetime.UTC)
+        said = said.replace(tzinfo=dt.UTC)
     return int(said.timestamp() * 1000)
 
 
 def _where(asked: Asked, single: bool) -> tuple[str, list[Any]]:
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     column, unit = ("r.at_ms", 1) if single else ("r.hour", HOUR_MS)
     for edge, sign in ((asked.from_ms, ">="), (asked.to_ms, "<")):
         if edge is not None:
@@ -159,7 +160,9 @@ def _where(asked: Asked, single: bool) -> tuple[str, list[Any]]:
     for name, value in asked.only:
         if name not in FILTERS:
             raise UsageError(f"usage can't be chosen by `{name}`; by {', '.join(FILTERS)} it can")
-        parts.append("EXISTS (SELECT 1 FROM json_each(r.tags) e WHERE e.value = ?)" if name == "tag" else f"r.{name} = ?")
+        parts.append(
+            "EXISTS (SELECT 1 FROM json_each(r.tags) e WHERE e.value = ?)" if name == "tag" else f"r.{name} = ?"
+        )
         values.append(value)
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
 
@@ -193,12 +196,12 @@ def _csv(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[byte
 
 def _parquet(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> bytes:
     try:
-        import pyarrow  # type: ignore[import-not-found, unused-ignore]
+        import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
         from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise UsageError("Parquet needs pyarrow: pip install 'tidegate[parquet]'; csv and json need nothing") from None
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    table = pyarrow.table({name: list(column) for name, column in zip(names, columns, strict=True)})
+    table = pa.table({name: list(column) for name, column in zip(names, columns, strict=True)})
     sink = io.BytesIO()
     parquet.write_table(table, sink)
     return sink.getvalue()
