@@ -154,12 +154,12 @@ class AiBackground:
             self._thread.join(STOP_S)
             self._thread = None
             with contextlib.suppress(*self._errors()):
-                self.flush()
+                self.flush(STOP_S)
 
-    def flush(self) -> int:
-        """Takes in all that the journal has now; how many records. Raises what the database does."""
+    def flush(self, most_s: float | None = None) -> int:
+        """Takes in what the journal has, all of it or for so long; how many records. Raises what the database does."""
         with self._opened() as db:
-            return self._drain(db)
+            return self._drain(db, most_s)
 
     def outdated(self) -> bool:
         """Whether keys have changed since the plan in force was prepared."""
@@ -230,14 +230,18 @@ class AiBackground:
             look.forgotten()
         return bool(gone)
 
-    def _drain(self, db: sqlite3.Connection) -> int:
+    def _drain(self, db: sqlite3.Connection, most_s: float | None = None) -> int:
         from tidegate.ai.ledger import Ledger
 
         records = 0
+        until = None if most_s is None else time.monotonic() + most_s
         for folder in self._journals(db) if self._owner else ():
-            taken = Ledger(db).drain(folder)
-            self._count(taken)
-            records += taken.records
+            more = True
+            while more and (until is None or time.monotonic() < until):
+                taken = Ledger(db).take(folder)
+                self._count(taken)
+                records += taken.records
+                more = taken.more
         return records
 
     def _journals(self, db: sqlite3.Connection) -> list[str]:

@@ -49,10 +49,8 @@ def _providers(catalogue: Catalogue, options: argparse.Namespace) -> int:
     from tidegate.status import columns
 
     out(columns(counts.items(), ("PROVIDER", "MODELS")))
-    source = catalogue.source
-    out(
-        f"\n{len(catalogue):,} models, version {catalogue.version}, from {source.package} {source.version} (MIT licence)"
-    )
+    origin = f"{catalogue.source.package} {catalogue.source.version} (MIT licence)"
+    out(f"\n{len(catalogue):,} models, version {catalogue.version}, from {origin}")
     return 0
 
 
