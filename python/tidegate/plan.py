@@ -12,8 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from tidegate.plan_ai import Ai, AiRoute
-from tidegate.plan_part import Access, Part
+from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
 
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""

@@ -124,7 +124,6 @@ class Source:
         from tidegate.lower import lower
 
         store = ai.prepare() if ai is not None and wanted(loaded.config) else None
-
         try:
             lowered = lower(loaded.config, loaded.where, control_socket=control, ai_store=store, state=state)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -22,6 +23,11 @@ class Peer:
         self.number = number
         self.stream = Stream(sock)
         self.closed = False
+
+    def shake_hands(self, context: ssl.SSLContext) -> None:
+        """Goes on within TLS."""
+        self.sock = context.wrap_socket(self.sock, server_side=True)
+        self.stream = Stream(self.sock)
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -71,8 +77,10 @@ class Upstream:
         unix: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answer = answer
+        self._tls = tls
         self._serve = serve
         self._lock = threading.Lock()
         self.requests: list[Request] = []
@@ -93,7 +101,7 @@ class Upstream:
             self._listener.bind((host, port))
             self.port = self._listener.getsockname()[1]
             self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-            self.url = f"http://{self.address}"
+            self.url = f"http{'s' if tls else ''}://{self.address}"
         self._listener.listen(512)
         self._start(self._accept)
 
@@ -159,6 +167,8 @@ class Upstream:
 
     def _converse(self, peer: Peer) -> None:
         try:
+            if self._tls is not None:
+                peer.shake_hands(self._tls)
             if self._serve is not None:
                 self._serve(peer)
                 return

@@ -22,7 +22,10 @@ MAY_USE: dict[str, set[str]] = {
     "engine": {
         *("message", "plan", "http1", "route", "auth", "limit", "upstream"),
         *("arc-swap", "fastrand", "hickory-resolver", "libc", "memchr", "socket2", "tokio", "xxhash-rust"),
+        *("rustls", "rustls-native-certs"),
     },
+    "guard": {"plan", "aho-corasick", "regex-automata", "regex-syntax"},
+    "prompt": {"plan", "jsonschema", "minijinja", "serde_json"},
     "playbook": {"engine", "serde_json", "tokio"},
     "py": {"engine", "plan", "pyo3"},
 }
@@ -33,9 +36,10 @@ ONLY: dict[str, set[str]] = {
     "socket2": {"engine"},
     "libc": {"engine"},
     "hickory-resolver": {"engine"},
+    "rustls": {"engine"},
     "pyo3": {"py"},
     "serde": {"plan"},
-    "serde_json": {"plan", "playbook"},
+    "serde_json": {"plan", "playbook", "prompt"},
     "httparse": {"http1"},
 }
 """Libraries that decide what a room is."""

@@ -92,7 +92,7 @@ def _at_start(tree: ast.Module) -> set[str]:
 
 def test_a_noun_has_one_name_in_every_room() -> None:
     """CONTRIBUTING.md: a feature is one noun with one name in the model, the lowering and the plan."""
-    for noun in ("auth", "hook", "limit", "listener", "route", "server", "upstream"):
+    for noun in ("ai", "auth", "hook", "limit", "listener", "route", "server", "upstream"):
         assert f"model.{noun}" in modules(), noun
         assert f"lower.{noun}" in modules(), noun
         assert (PACKAGE.parents[1] / "rust/plan/src" / f"{noun}.rs").exists(), noun

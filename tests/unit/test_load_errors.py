@@ -44,9 +44,6 @@ listeners:
         id="later-cache",
     ),
     pytest.param(
-        "ai: {}\n", "t.yaml:1:1: `ai`: AI routes are not supported by this version; leave it out", id="later-ai"
-    ),
-    pytest.param(
         """\
 listenrs: []
 routes:

@@ -1,7 +1,8 @@
 """What the AI configuration takes from the environment without saying so: keys of known providers.
 
 A provider that is known by name and answers where it is known to gets its key from the variable that its own
-SDK reads. One whose `base_url` was written gets none: a key is not sent where it was not meant to go.
+SDK reads. One whose `base_url` was written gets none, for a key is not sent where it was not meant to go; but AWS
+keys only sign and are never sent.
 """
 
 from __future__ import annotations
@@ -40,16 +41,15 @@ def _targets(ai: Ai) -> Iterator[str]:
 
 def _filled(name: str, provider: AiProvider, environ: Mapping[str, str]) -> AiProvider:
     fact = known().get(provider.like or name) or known().get(provider.dialect or "")
-    if fact is None or provider.base_url is not None or provider.auth in ("none", "client"):
-        return provider
-    if provider.dialect not in (None, "responses", fact.dialect):
+    if fact is None or provider.auth in ("none", "client") or provider.dialect not in (None, "responses", fact.dialect):
         return provider
     if fact.dialect == "bedrock" and provider.region is None:
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         provider = msgspec.structs.replace(provider, region=region or None)
     if provider.api_key is not None or provider.access_key is not None or provider.credentials:
         return provider
-    if key := next((environ[variable] for variable in fact.env if environ.get(variable)), None):
+    elsewhere = provider.base_url is not None
+    if not elsewhere and (key := next((environ[variable] for variable in fact.env if environ.get(variable)), None)):
         return msgspec.structs.replace(provider, api_key=Secret(key))
     if fact.dialect == "bedrock" and environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
         token = environ.get("AWS_SESSION_TOKEN")

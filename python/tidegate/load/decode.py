@@ -324,16 +324,18 @@ def _free(node: Node, context: Context) -> Any:
 
 
 def _str(reads: str, pattern: str | None) -> Reader:
-    check: Callable[[str], object] | None = {
+    checks: dict[str, Callable[[str], object]] = {
         "duration": units.duration,
         "size": units.size,
         "rate": units.rate,
         "percent": units.percent,
         "quota": units.quota,
         "money": units.money,
+        "decimal": units.decimal,
         "budget": units.budget,
         "moment": units.moment,
-    }.get(reads)
+    }
+    check = checks.get(reads)
     keep = reads in ("template", "replacement")
 
     def read(node: Node, context: Context) -> Any:

@@ -51,9 +51,8 @@ def lower(
     from tidegate.lower.ai import Around
     from tidegate.lower.whole import lower_whole
 
-    around = Around(ai_store, state, catalogue) if catalogue is not None else Around(ai_store, state)
     with without_collection():
-        return lower_whole(config, where, control_socket, around)
+        return lower_whole(config, where, control_socket, Around(ai_store, state, catalogue))
 
 
 def verify(lowered: Lowered, check_plan: Callable[[bytes], object]) -> None:

@@ -84,9 +84,8 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         work.error(path, "a name and a password do not belong into this URL", right)
         return NOWHERE
     if rest not in ("", "/"):
-        right = (
-            f"write `{scheme}://{where}` and, in the route, `rewrite: {{prefix: {rest.split('?')[0].rstrip('/') or '/'}}}`"
-        )
+        prefix = rest.split("?")[0].rstrip("/") or "/"
+        right = f"write `{scheme}://{where}` and, in the route, `rewrite: {{prefix: {prefix}}}`"
         work.error(path, f"an endpoint has no path, this one has `{rest}`", right)
         return NOWHERE
     return _host_port(where, text, path, work)

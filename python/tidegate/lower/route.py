@@ -18,7 +18,7 @@ from tidegate.lower.work import each
 from tidegate.model.route import Redirect, Respond
 
 if TYPE_CHECKING:
-    from tidegate.lower.ai import AiLowering
+    from tidegate.lower.ai.whole import AiLowering
     from tidegate.lower.upstream import Upstreams
     from tidegate.lower.work import Path, Work
     from tidegate.model.route import Rewrite, Route
@@ -29,7 +29,7 @@ _ACTIONS = ("upstream", "ai", "redirect", "respond", "builtin")
 _TEXT = "text/plain; charset=utf-8"
 
 
-def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering) -> list[plan.Route]:
+def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> list[plan.Route]:
     """All routes; what is wrong is noted."""
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
@@ -54,7 +54,7 @@ def _route(
     path: Path,
     name: str,
     listeners: list[int],
-    rooms: tuple[Upstreams, AiLowering],
+    rooms: tuple[Upstreams, AiLowering | None],
     work: Work,
     counts: tuple[list[int], list[int]],
 ) -> plan.Route:
@@ -93,7 +93,7 @@ def _route(
 
 
 def _action(
-    route: Route, path: Path, rooms: tuple[Upstreams, AiLowering], work: Work, captures: Captures
+    route: Route, path: Path, rooms: tuple[Upstreams, AiLowering | None], work: Work, captures: Captures
 ) -> plan.Action:
     given = [key for key in _ACTIONS if getattr(route, key) not in (None, False)]
     if len(given) > 1:
@@ -102,6 +102,7 @@ def _action(
     if route.upstream is not None:
         return plan.Forward(upstream=rooms[0].index(route.upstream, (*path, "upstream")))
     if route.ai not in (None, False):
+        assert rooms[1] is not None, "it is there where a route asks for it"
         return rooms[1].route(route, path)
     if route.redirect is not None:
         return _redirect(route.redirect, (*path, "redirect"), work, captures)

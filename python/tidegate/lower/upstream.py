@@ -197,7 +197,9 @@ def _endpoints(written: Upstream, path: Path, work: Work) -> list[plan.Endpoint]
         address = endpoint(url, where, work)
         if address is not NOWHERE and address in made:
             work.error(where, f"`{url}` is there twice", "give it a `weight: 2` instead")
-        made[address] = plan.Endpoint(address=address, weight=weight, authority=authority(address, secure=is_secure(url)))
+        made[address] = plan.Endpoint(
+            address=address, weight=weight, authority=authority(address, secure=is_secure(url))
+        )
     if not made:
         work.error(path, "there is no endpoint", "add `http://HOST:PORT`")
     return list(made.values())
@@ -215,15 +217,17 @@ def _tls(written: Upstream, path: Path, endpoints_path: Path, work: Work) -> pla
         return None
     if not all(secure):
         url, at = urls[secure.index(not secure[0])]
-        work.error(at, f"`{url}` stands beside endpoints of another scheme", "write `https://` at all of them or at none")
+        work.error(
+            at, f"`{url}` stands beside endpoints of another scheme", "write `https://` at all of them or at none"
+        )
     entry = written.tls or Tls()
     name = entry.server_name or ""
     if entry.server_name is not None and (not name or not name.isascii() or any(char in " :/" for char in name)):
         work.error((*path, "tls", "server_name"), f"`{name}` is not a host name", "write `api.example.com`")
-    client = entry.client and (
-        _file(entry.client.cert, (*path, "tls", "client", "cert"), work),
-        _file(entry.client.key, (*path, "tls", "client", "key"), work),
-    )
+    client: tuple[str, str] | None = None
+    if entry.client is not None:
+        at = (*path, "tls", "client")
+        client = _file(entry.client.cert, (*at, "cert"), work), _file(entry.client.key, (*at, "key"), work)
     ca = _file(entry.ca, (*path, "tls", "ca"), work) if entry.ca is not None else ""
     if not entry.verify and entry.ca is not None:
         work.error((*path, "tls", "ca"), "nothing is checked, so nobody is asked", "leave `ca` out, or `verify: off`")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tidegate import plan
 from tidegate.lower import Lowered
 from tidegate.lower.admin import admin_routes
-from tidegate.lower.ai import AiLowering
 from tidegate.lower.listener import lower_admin, lower_listeners
 from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
@@ -15,10 +14,12 @@ from tidegate.lower.route import lower_routes
 from tidegate.lower.server import lower_server
 from tidegate.lower.upstream import Upstreams
 from tidegate.lower.work import Work
+from tidegate.model.ai import Ai
 
 if TYPE_CHECKING:
     from tidegate.load.tree import SourceMap
     from tidegate.lower.ai import Around
+    from tidegate.lower.ai.whole import AiLowering
     from tidegate.model.config import Config
 
 __all__ = ["lower_whole"]
@@ -31,14 +32,14 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     lower_listeners(work)
     access_log = lower_access_log(work)
     upstreams = Upstreams(work)
-    ai = AiLowering(work, upstreams, around)
+    ai = _ai(work, upstreams, around)
     routes = lower_routes(work, upstreams, ai)
     if not routes:
         work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
     admins = lower_admin(work, control_socket)
+    made_ai = ai.lower() if ai is not None else None
     paths = PlanPaths(where, work, len(routes))
     routes += admin_routes(work, admins)
-    made_ai = ai.lower()
     work.problems.raise_if_any()
     made = plan.Plan(
         schema=plan.SCHEMA,
@@ -53,3 +54,12 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         ai=made_ai,
     )
     return Lowered(made, plan.encode(made), paths, work.problems.warnings)
+
+
+def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:
+    """The AI gateway's part, where anything is said of one; else not even its modules are read."""
+    if work.config.ai == Ai() and not any(route.ai not in (None, False) for route in work.config.routes):
+        return None
+    from tidegate.lower.ai.whole import AiLowering
+
+    return AiLowering(work, upstreams, around)

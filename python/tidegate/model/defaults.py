@@ -142,7 +142,7 @@ AI_BACKOFF = "250ms"
 AI_RETRY_AFTER = "5s"
 """A longer `retry-after` is better spent at the next target."""
 
-AI_FIRST_TOKEN = "5m"
+AI_FIRST_TOKEN = "5m"  # noqa: S105 — a time
 """Also the time for an answer that is not streamed, and reasoning models think for minutes before the first byte."""
 
 AI_BETWEEN_TOKENS = "2m"

@@ -129,9 +129,9 @@ class Route(Noun, frozen=True, kw_only=True):
     upstream: Annotated[
         Many | None, about("The name of an upstream, a URL, or a list of URLs.", "api", "http://127.0.0.1:3000")
     ] = None
-    ai: Annotated[
-        AiRoute | bool | None, about("The AI surfaces answer below `match.path`: `{}`, or a record.", {})
-    ] = None
+    ai: Annotated[AiRoute | bool | None, about("The AI surfaces answer below `match.path`: `{}`, or a record.", {})] = (
+        None
+    )
     redirect: Annotated[TemplateText | Redirect | None, about("A URL, or a record.")] = None
     respond: Annotated[int | Respond | None, about("A status, or a record.", 204)] = None
     builtin: Annotated[

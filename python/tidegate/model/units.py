@@ -40,6 +40,9 @@ Quota = Annotated[str, _written("quota", "600/min", "100k/min", "1M/day")]
 Money = Annotated[str, _written("money", "50", "2.50")]
 """US dollars: `50`, `2.50`."""
 
+Decimal = Annotated[str, _written("decimal", "0.5")]
+"""A number that need not be whole: `0.5`."""
+
 BudgetText = Annotated[str, _written("budget", "50/month", "$5/day")]
 """US dollars in each hour, day, week or month: `50/month`."""
 
@@ -194,8 +197,9 @@ def quota(text: str) -> Count:
         raise Unreadable(f"`{text}` is not so many in a window", right)
     unit = _MANY[found[3]]
     fraction = found[2] or ""
-    most, rest = divmod(int(found[1].replace("_", "")) * unit * 10 ** len(fraction) + int(fraction or 0) * unit,
-                        10 ** len(fraction))
+    most, rest = divmod(
+        int(found[1].replace("_", "")) * unit * 10 ** len(fraction) + int(fraction or 0) * unit, 10 ** len(fraction)
+    )
     if rest:
         raise Unreadable(f"`{text}` is not a whole number", f"write `{most}/{found[4]}`")
     if not 1 <= most < 2**63:
@@ -210,6 +214,13 @@ def money(text: str) -> int:
     if not found or not found[1].strip("_"):
         raise Unreadable(f"`{text}` is not a sum of dollars", "write it as `50` or `2.50`")
     return int(found[1].replace("_", "")) * PICODOLLARS + int((found[2] or "").ljust(12, "0"))
+
+
+def decimal(text: str) -> float:
+    """The number of `0.5`; raises `Unreadable`."""
+    if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text, re.ASCII):
+        raise Unreadable(f"`{text}` is not a number", "write it as `0.5`")
+    return float(text)
 
 
 @lru_cache(maxsize=256)
@@ -229,10 +240,9 @@ def moment(text: str) -> int:
 
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        read += timedelta(days=int(len(text) == len("2027-01-31")))
+    except (ValueError, OverflowError):
         raise Unreadable(f"`{text}` is not a day or a moment", "write `2027-01-31` or `2027-01-31T12:00:00Z`") from None
-    if len(text) == len("2027-01-31"):
-        read += timedelta(days=1)
     read = read.replace(tzinfo=read.tzinfo or UTC)
     if read.year < 1970:
         raise Unreadable(f"`{text}` is too long ago", "write `2027-01-31` or `2027-01-31T12:00:00Z`")

@@ -50,6 +50,7 @@ impl Dialect {
         stream: Option<bool>,
     ) -> Result<ChatRequest, Fault> {
         let mut request = choose!(self, parse_request(body))?;
+        request.dialect = Some(self);
         if let Some(model) = model {
             request.model.clear();
             request.model.push_str(model);

@@ -1,8 +1,7 @@
 //! The AI gateway: who is asked, by which name, by whom, for how much.
 
-use serde::Deserialize;
-
 use crate::{Access, Secret};
+use serde::Deserialize;
 
 /// All that AI routes share. Times are milliseconds, money is picodollars (10⁻¹² USD), so that sums are exact.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -409,7 +408,7 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AiKey {
-    /// As records, logs and limits know it. Two entries share it while an old secret of a key is taken beside the new one.
+    /// As records, logs and limits know it; twice while its secret is rotated.
     pub name: String,
     /// SHA-256 of the key, 64 lower-case hexadecimal digits; unique.
     pub sha256: String,

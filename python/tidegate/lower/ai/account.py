@@ -1,4 +1,4 @@
-"""Accounts: every limit and budget of every level, each with a name that stays the same as long as it means the same."""
+"""Accounts: every limit and budget of every level; a name stays the same as long as it means the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.model import units
 from tidegate.model.ai.spend import AiLimits, Budget, Level, Spend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tidegate.lower.ai.names import ModelNames
     from tidegate.lower.ai.store import StoredSpend
@@ -52,6 +52,9 @@ class Accounts:
                 for user, entry in group.users.items():
                     self._level((name, team, user), f"user {name}/{team}/{user}", entry, (*at, "users", user))
         for name, tag in ai.tags.items():
+            if not name or "," in name or not name.isprintable() or name != name.strip():
+                place = work.where.key_place(("ai", "tags", name))
+                work.problems.error_at(place, f"`{name}` cannot be a tag", "write it without commas and outer blanks")
             self.tags += self.level(f"tag {name}", tag, ("ai", "tags", name), tag=name)
 
     def of(self, tenant: str, team: str, user: str) -> list[int]:
@@ -80,7 +83,8 @@ class Accounts:
         for limits, at in each(written.limits, (*path, "limits")):
             out += self._limits(owner, limits, at, models, tag)
         if written.budget is not None:
-            for budget, at in each(written.budget, (*path, "budget")):
+            budgets: Iterable[tuple[str | Budget, Path]] = each(written.budget, (*path, "budget"))
+            for budget, at in budgets:
                 most, window = self._budget(budget, at)
                 out.append(self._add(owner, "usd", most, window, models, tag, at))
         return out
@@ -138,8 +142,8 @@ class Accounts:
             if path is not None:
                 self.work.error(path, f"there is a bound for {name} already", "keep one of them")
             return self.by_name[name]
-        at, spent = self.openings.get(name, (0, 0))
-        opening = form.Opening(at_ms=at, spent=spent) if name in self.openings else None
+        spent = self.openings.get(name)
+        opening = form.Opening(at_ms=spent[0], spent=spent[1]) if spent is not None else None
         self.made.append(
             form.Account(name=name, metric=metric, limit=most, window=window, models=models, tag=tag, opening=opening)
         )

@@ -12,6 +12,8 @@ from tidegate.lower.work import each
 from tidegate.model.ai.guard import Guard, PiiKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidegate.lower.work import Path, Work
     from tidegate.model.ai.guard import Guards as Written
 
@@ -30,6 +32,7 @@ class Guards:
         self.work = work
         self.made: list[form.Guard] = []
         self.by_name: dict[str, int] = {}
+        self.paths: list[Path] = []
         self._inline: dict[Guard, int] = {}
         self._used: set[int] = set()
         for name, guard in work.config.ai.guards.items():
@@ -41,7 +44,8 @@ class Guards:
     def indices(self, written: Written, path: Path) -> list[int]:
         """The guards that a route or key means; what is wrong is noted."""
         out: list[int] = []
-        for entry, at in each(written, path):
+        entries: Iterable[tuple[str | Guard, Path]] = each(written, path)
+        for entry, at in entries:
             index = self._named(entry, at) if isinstance(entry, str) else self._written(entry, at)
             if index is not None and index in out:
                 self.work.error(at, f"`{self.made[index].name}` is there twice", "keep one of them")
@@ -88,6 +92,7 @@ class Guards:
             self.work.error((*path, "scope"), what, "write `scope: request`, or `action: mask`")
         made = form.Guard(name=name, scope=scope, look_for=self._look_for(guard, path), action=guard.action)
         self.made.append(made)
+        self.paths.append(path)
         return len(self.made) - 1
 
     def _look_for(self, guard: Guard, path: Path) -> form.LookFor:

@@ -9,10 +9,12 @@ from tidegate.load.problems import closest
 from tidegate.lower.auth import lower_access
 from tidegate.lower.work import each
 from tidegate.model import units
-from tidegate.model.ai.key import AiKey, Open
+from tidegate.model.ai.key import AUDIO, AiKey, Open
 from tidegate.plan_part import Access
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tidegate.lower.ai.account import Accounts
     from tidegate.lower.ai.guard import Guards
     from tidegate.lower.ai.names import ModelNames
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
 
 __all__ = ["Keys"]
-
-_STORE = "the store"
 
 
 class Keys:
@@ -35,14 +35,10 @@ class Keys:
         self._places: dict[str, str] = {}
         self._digests: dict[str, str] = {}
 
-    def lower(self, store: AiStore | None) -> list[form.AiKey]:
+    def lower(self, stored: Sequence[StoredKey]) -> list[form.AiKey]:
         """All keys, the configuration's first; what is wrong with those is noted."""
         made = [self._written(key, ("ai", "keys", index)) for index, key in enumerate(self.work.config.ai.keys)]
-        for stored in store.keys() if store is not None else ():
-            key = self._stored(stored)
-            if key is not None:
-                made.append(key)
-        return made
+        return made + [made_key for key in stored if (made_key := self._stored(key)) is not None]
 
     def open(self, store: AiStore | None) -> tuple[bool, list[int]]:
         """Whether calls without a key are let in, and which accounts hold for them."""
@@ -69,7 +65,9 @@ class Keys:
             at = (*path, "models")
             mapping = isinstance(key.models, dict)
             entries = (
-                [(name, (*at, name)) for name in key.models] if isinstance(key.models, dict) else list(each(key.models, at))
+                [(name, (*at, name)) for name in key.models]
+                if isinstance(key.models, dict)
+                else list(each(key.models, at))
             )
             models = sorted(
                 {index for name, where in entries for index in self.names.matching_or_told(name, where, key=mapping)}
@@ -80,7 +78,9 @@ class Keys:
                 for name, spend in key.models.items():
                     own += self.accounts.for_model(owner, name, spend, (*at, name))
         if key.surfaces == []:
-            work.error((*path, "surfaces"), "this key may ask nothing", "name a surface, or leave `surfaces` out for all")
+            work.error(
+                (*path, "surfaces"), "this key may ask nothing", "name a surface, or leave `surfaces` out for all"
+            )
         tags = list(dict.fromkeys(tag for tag, at in each(key.tags, (*path, "tags")) if self._is_tag(tag, at)))
         return form.AiKey(
             name=key.name,
@@ -89,7 +89,7 @@ class Keys:
             team=key.team,
             user=key.user,
             models=None if models is None or len(models) == len(self.names.all) else models,
-            surfaces=list(dict.fromkeys(key.surfaces)) if key.surfaces is not None else None,
+            surfaces=_surfaces(key.surfaces) if key.surfaces is not None else None,
             access=lower_access(key.access, (*path, "access"), work) if key.access is not None else None,
             expires_ms=units.moment(key.expires) if key.expires is not None else None,
             accounts=own + self.accounts.of(key.tenant, key.team, key.user),
@@ -98,13 +98,13 @@ class Keys:
         )
 
     def _stored(self, key: StoredKey) -> form.AiKey | None:
-        """A stored key; None where the configuration has the same one, which then goes first."""
+        """A stored key; None where the configuration has the same one, which then goes first.
+
+        While a secret is rotated, a stored key comes twice with one name: both pay from the same accounts.
+        """
         if key.sha256 in self._digests:
             return None
-        # During a rotation a stored name comes twice, with two hashes: both are the same key, and pay from the same accounts.
-        own_name = self._places.get(key.name, _STORE) == _STORE
-        name = key.name if own_name else f"{key.name} (stored)"
-        self._places[name] = _STORE
+        name = key.name if key.name not in self._places else f"{key.name} (stored)"
         self._digests[key.sha256] = name
         owner = f"key {name}"
         own = [index for entry in key.spend if (index := self.accounts.stored(owner, entry)) is not None]
@@ -123,7 +123,7 @@ class Keys:
             team=key.team,
             user=key.user,
             models=models,
-            surfaces=list(key.surfaces) if key.surfaces is not None else None,
+            surfaces=_surfaces(key.surfaces) if key.surfaces is not None else None,
             access=Access(allow=list(key.allow), deny=[]) if key.allow else None,
             expires_ms=key.expires_ms,
             accounts=own + self.accounts.of(key.tenant, key.team, key.user),
@@ -168,3 +168,8 @@ class Keys:
         if not right:
             self.work.error(path, f"`{tag}` cannot be a tag", "write it without commas and blanks around it")
         return right
+
+
+def _surfaces(written: Sequence[str]) -> list[str]:
+    """Each once; `audio` is three."""
+    return list(dict.fromkeys(name for entry in written for name in (AUDIO if entry == "audio" else (entry,))))

@@ -9,9 +9,12 @@ from tidegate import plan_ai as form
 from tidegate.lower.ai.names import fallbacks, substituted
 from tidegate.lower.headers import is_token
 from tidegate.lower.work import each
+from tidegate.model import units
 from tidegate.model.ai.model import AiBatch, AiCache, AiModel, AiShadow, AiTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidegate.lower.ai.names import ModelNames, Named
     from tidegate.lower.ai.price import Prices
     from tidegate.lower.ai.provider import Providers
@@ -98,7 +101,8 @@ class _Lowering:
         at: Path = (*self.path, "targets") if self.whole else self.path
         out: list[form.Target] = []
         seen: set[tuple[str, str, str]] = set()
-        for entry, where in each(self.written.targets, at):
+        entries: Iterable[tuple[str | AiTarget, Path]] = each(self.written.targets, at)
+        for entry, where in entries:
             target = substituted(self._short(entry, where) if isinstance(entry, str) else entry, self.star)
             made = self._target(target, where, record=isinstance(entry, AiTarget))
             if made is None:
@@ -136,7 +140,9 @@ class _Lowering:
         model = target.model if target.model is not None else self.name
         if model.count("*") > 1 or ("*" in model and "*" not in self.name):
             right = "write a `*` into the model's name too, as `openai/*`"
-            work.error((*path, "model") if record else path, f"nothing says what the `*` of `{model}` stands for", right)
+            work.error(
+                (*path, "model") if record else path, f"nothing says what the `*` of `{model}` stands for", right
+            )
         if not model or any(char <= " " or char == "\x7f" for char in model):
             work.error((*path, "model") if record else path, f"`{model}` cannot be a model's name", "check it")
         price, context = self.prices.of(target.provider, model, target.price, (*path, "price"))
@@ -174,14 +180,10 @@ class _Lowering:
         path = (*self.path, "cache")
         temperature: float | None = None
         if entry.max_temperature is not None:
-            try:
-                temperature = float(entry.max_temperature)
-            except ValueError:
-                temperature = -1.0
-            if not 0 <= temperature <= 2:
-                what = f"`{entry.max_temperature}` is not a temperature"
+            temperature = units.decimal(entry.max_temperature)
+            if temperature > 2:
+                what = f"no temperature is as high as `{entry.max_temperature}`"
                 self.work.error((*path, "max_temperature"), what, "write `0` to `2`")
-                temperature = None
         return form.ModelCache(
             ttl_ms=self.work.milliseconds(entry.ttl, (*path, "ttl"), least=1),
             shared=entry.shared,
@@ -241,7 +243,11 @@ class _Lowering:
                     self.work.error((*path, "header"), f"`{rule.header}` is not a header", right)
             out.append(
                 form.Rule(
-                    model=index or 0, min_tokens=rule.min_tokens, max_tokens=rule.max_tokens, tag=rule.tag, header=header
+                    model=index or 0,
+                    min_tokens=rule.min_tokens,
+                    max_tokens=rule.max_tokens,
+                    tag=rule.tag,
+                    header=header,
                 )
             )
         return out

@@ -37,7 +37,8 @@ class ModelNames:
 
     def __init__(self, work: Work, providers: Providers, stored: Iterable[str]) -> None:
         self.work = work
-        found = {name: named for name, named in _written(work.config.ai)}
+        self.providers = providers.written
+        found = dict(_written(work.config.ai))
         for named in _exposed(work, providers):
             found.setdefault(named.name, named)
         stars = sorted((name for name in found if "*" in name), key=lambda name: (-len(name), name))
@@ -73,8 +74,10 @@ class ModelNames:
 
     def _unknown(self, name: str, path: Path, *, key: bool) -> None:
         place = self.work.where.key_place(path) if key else self.work.where.place(path)
-        meant = closest(name, list(self.by_name))
+        meant, provider = closest(name, list(self.by_name)), name.partition("/")[0]
         right = f"did you mean `{meant}`?" if meant else f"add it: `ai: {{models: {{{name}: PROVIDER/MODEL}}}}`"
+        if not meant and "/" in name and provider in self.providers:
+            right = f"add `expose: on` to the provider `{provider}`, or a model of that name"
         self.work.problems.error_at(place, f"no model is called `{name}`", right)
 
 

@@ -1,4 +1,4 @@
-"""What a target costs: the catalogue's price with the provider's discount, and what the configuration says of its own."""
+"""What a target costs: the catalogue's price less the provider's discount, or what the configuration says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _EACH = ("image", "request")
 _VERSION = "configuration"
 _NOTHING = form.Rates(**dict.fromkeys(form.Rates.__struct_fields__))
 _FREE = form.Price(
-    version=_VERSION, rates=form.Rates(**{**dict.fromkeys(form.Rates.__struct_fields__), "input": 0, "output": 0}), tiers=[]
+    version=_VERSION,
+    rates=form.Rates(**{**dict.fromkeys(form.Rates.__struct_fields__), "input": 0, "output": 0}),
+    tiers=[],
 )
 
 
@@ -51,9 +53,11 @@ class Catalogue(Protocol):
 
 def load_catalogue() -> Catalogue | None:
     """The catalogue that Tidegate brings; None where it was left out."""
+    from importlib import import_module
+
     try:
-        from tidegate.ai import catalogue
-    except ImportError:
+        catalogue = import_module("tidegate.ai.catalogue")
+    except ModuleNotFoundError:
         return None
     loaded: Catalogue = catalogue.load()
     return loaded
@@ -78,7 +82,7 @@ class Prices:
         if own == "free":
             return _FREE, context
         if isinstance(own, AiPrice):
-            return self._merged(self._own(own, path), self._listed(provider, entry)), context
+            return self._merged(self._own(own, path), self._known(provider, model, entry)), context
         return self._known(provider, model, entry), context
 
     def all(self, provider: str, pattern: str) -> list[tuple[str, form.Price]]:
@@ -128,7 +132,9 @@ class Prices:
         if rates == _NOTHING:
             return None
         tiers = [(int(above), _discounted(_rates(inner), off)) for above, inner in entry.tiers or ()]
-        return form.Price(version=str(self._catalogue.version), rates=rates, tiers=sorted(tiers, key=lambda tier: tier[0]))
+        return form.Price(
+            version=str(self._catalogue.version), rates=rates, tiers=sorted(tiers, key=lambda tier: tier[0])
+        )
 
     def _merged(self, own: form.Price, listed: form.Price | None) -> form.Price:
         """What the configuration says, and the catalogue where it says nothing."""

@@ -67,7 +67,9 @@ def _weights(written: AiPrompt, path: Path, work: Work) -> dict[str, int]:
         return {name: int(name == last) for name in given}
     weights = {name: weight or 0 for name, weight in given.items()}
     if not any(weights.values()):
-        work.error((*path, "versions"), "all weights are 0, so nobody is asked", "give one of them a weight of 1 or more")
+        work.error(
+            (*path, "versions"), "all weights are 0, so nobody is asked", "give one of them a weight of 1 or more"
+        )
     return weights
 
 

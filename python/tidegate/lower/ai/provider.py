@@ -26,7 +26,6 @@ ECHO = "echo"
 _URL = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
 _TAILS = {
     "anthropic": ("/v1",),
-    "mistral": ("/v1",),
     "cohere": ("/v2", "/v1"),
     "gemini": ("/v1beta", "/v1"),
     "vertex": ("/v1beta1", "/v1"),
@@ -38,15 +37,17 @@ _TAILS = {
 _SURFACES = (
     "chat",
     "completions",
+    "generate",
     "responses",
     "embeddings",
-    "models",
     "images",
-    "audio",
+    "speech",
+    "transcription",
+    "translation",
     "moderations",
     "rerank",
-    "batches",
     "files",
+    "batches",
     "count_tokens",
 )
 
@@ -134,7 +135,7 @@ class Providers:
             place = self.work.where.key_place(path)
             self.work.problems.error_at(place, f"`{name}` is not a provider that is known by its name", right)
             return None
-        return known().get(written.dialect or "") if written.dialect != "openai" else None
+        return known().get(written.dialect) if written.dialect != "openai" else None
 
     def _address(
         self, name: str, written: AiProvider, fact: KnownProvider | None, dialect: str, path: Path
@@ -148,7 +149,7 @@ class Providers:
                     example = "https://NAME.openai.azure.com" if dialect == "azure" else "http://HOST:PORT/v1"
                     self.work.error(path, "`base_url` is missing", f"add `base_url: {example}`")
                 return None, ""
-            region = written.region or "REGION"
+            region = written.region or "region"
             urls = base.replace("{region}-", "") if region == "global" else base.replace("{region}", region)
         origins: list[str] = []
         base_path: str | None = None
@@ -159,7 +160,9 @@ class Providers:
                 continue
             origins.append(found["origin"])
             if found["rest"]:
-                self.work.error(where, f"a base URL ends with its path, not with `{found['rest']}`", "leave it out")
+                kind = "a query" if found["rest"].startswith("?") else "a fragment"
+                right = "leave it out; a key goes into `api_key`, with `auth: {query: NAME}`"
+                self.work.error(where, f"a base URL ends with its path, this one has {kind}", right)
             tail = _trim(found["path"], dialect)
             if base_path is not None and tail != base_path:
                 right = f"write `{base_path or '/'}` in all of them, or make two providers"

@@ -14,19 +14,25 @@ from tidegate.model.units import MomentText
 Surface = Literal[
     "chat",
     "completions",
+    "generate",
     "responses",
     "embeddings",
-    "models",
     "images",
     "audio",
+    "speech",
+    "transcription",
+    "translation",
     "moderations",
     "rerank",
-    "batches",
     "files",
+    "batches",
     "count_tokens",
     "prompts",
 ]
-"""What a client may ask for, whichever dialect it speaks: `chat` is also Anthropic's messages and Gemini's content."""
+"""What a client may ask for, whichever dialect it speaks: `chat` is also Anthropic's messages and Gemini's content,
+`generate` Ollama's; `audio` stands for the three behind it."""
+
+AUDIO: tuple[Surface, ...] = ("speech", "transcription", "translation")
 
 
 class AiKey(Spend, frozen=True, kw_only=True):

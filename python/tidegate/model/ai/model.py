@@ -9,7 +9,7 @@ from msgspec import Meta
 from tidegate.model import defaults
 from tidegate.model.ai.price import AiPrice
 from tidegate.model.noun import Noun, about
-from tidegate.model.units import Duration, Percent, Size
+from tidegate.model.units import Decimal, Duration, Percent, Size
 
 Tokens = Annotated[int, Meta(ge=0, le=2**53)]
 Cause = Literal["rate_limited", "down", "context_too_long", "content_filter", "too_slow", "over_budget"]
@@ -57,9 +57,7 @@ class AiModelTimeouts(Noun, frozen=True, kw_only=True):
         defaults.AI_FIRST_TOKEN
     )
     between_tokens: Annotated[Duration, about("Between two events of a stream.")] = defaults.AI_BETWEEN_TOKENS
-    total: Annotated[Duration, about("For the call, all attempts and fallbacks; `0` for no bound.")] = (
-        defaults.AI_TOTAL
-    )
+    total: Annotated[Duration, about("For the call, all attempts and fallbacks; `0` for no bound.")] = defaults.AI_TOTAL
 
 
 class AiCache(Noun, frozen=True, kw_only=True):
@@ -68,7 +66,7 @@ class AiCache(Noun, frozen=True, kw_only=True):
     ttl: Annotated[Duration, about("How long.")] = defaults.AI_CACHE_TTL
     shared: Annotated[bool, about("Whether tenants share them.")] = False
     max_temperature: Annotated[
-        str | None, about("Calls with a higher temperature are not kept; no bound unless given.", "0.5")
+        Decimal | None, about("Calls with a higher temperature are not kept; no bound unless given.", 0.5)
     ] = None
     tools: Annotated[bool, about("Whether calls with tools are kept.")] = False
 
@@ -161,7 +159,7 @@ class AiModel(Noun, frozen=True, kw_only=True):
     on_disconnect: Annotated[
         Literal["abort", "drain"],
         about(
-            "What becomes of the answer when the client is gone: `abort` ends it (usage is estimated), `drain` reads on."
+            "What becomes of an answer whose client is gone: `abort` ends it (usage is estimated), `drain` reads it."
         ),
     ] = "abort"
     expected_output: Annotated[Tokens, about("Output tokens reserved where a call names no bound.")] = (
@@ -171,5 +169,3 @@ class AiModel(Noun, frozen=True, kw_only=True):
         None
     )
     max_output: Annotated[Tokens, about("The most output tokens that a call may ask for; more is cut to it.")] = 0
-
-

@@ -30,7 +30,9 @@ class PromptVersion(Noun, frozen=True, kw_only=True):
         Schema | None,
         about("A JSON Schema of the inputs; anything unless given.", {"type": "object", "required": ["text"]}),
     ] = None
-    output: Annotated[Schema | None, about("A JSON Schema of the answer, which then is JSON; text unless given.")] = None
+    output: Annotated[Schema | None, about("A JSON Schema of the answer, which then is JSON; text unless given.")] = (
+        None
+    )
     parameters: Annotated[Schema | None, about("Other fields of the chat request.", {"temperature": 0})] = None
     weight: Annotated[
         Annotated[int, Meta(ge=0, le=1000)] | None,

@@ -89,9 +89,9 @@ class AiProvider(Noun, frozen=True, kw_only=True):
     project: Annotated[str | None, about("Vertex project.")] = None
     api_version: Annotated[str | None, about("Azure's api-version; none for the paths without one.")] = None
     access_key: Annotated[str | None, about("AWS: the access key's id; `AWS_ACCESS_KEY_ID` unless given.")] = None
-    secret_key: Annotated[
-        Secret | None, about("AWS: the secret access key; `AWS_SECRET_ACCESS_KEY` unless given.")
-    ] = None
+    secret_key: Annotated[Secret | None, about("AWS: the secret access key; `AWS_SECRET_ACCESS_KEY` unless given.")] = (
+        None
+    )
     session_token: Annotated[Secret | None, about("AWS: the token of temporary credentials.")] = None
     headers: Annotated[dict[str, str], about("Fields that every call carries.")] = {}
     paths: Annotated[

@@ -101,7 +101,9 @@ impl Tls {
             match self.connection.read_tls(&mut bytes) {
                 // The peer has said that nothing more comes; what does is nobody's.
                 Ok(0) => break,
-                Ok(_) => drop(self.connection.process_new_packets()?),
+                Ok(_) => {
+                    self.connection.process_new_packets()?;
+                }
                 // The connection takes nothing while more than a record's content waits to be read.
                 Err(_) => match self.connection.reader().read(&mut plain[*filled..]) {
                     Ok(0) => {
