@@ -76,6 +76,7 @@ pub fn read(
         let first = first_model(ai, call).ok_or_else(|| unknown_model(""))?;
         call.asked.push_str(&ai.plan.models[first as usize].name.replace('*', ""));
         call.model = first;
+        call.is_settled = true;
         return permit(desk, call).map(|()| rendered);
     }
     let asked = std::mem::take(&mut call.asked);
