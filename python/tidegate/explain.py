@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidegate import plan
+from tidegate import plan, plan_ai
 from tidegate.lower.address import show as show_address
 from tidegate.lower.template import show as show_template
 from tidegate.model import units
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from tidegate.errors import Place
 
 __all__ = ["explain"]
+
+_MODELS = 12
+"""Models that are told of one by one."""
+
+_SURFACES = (
+    "OpenAI (chat completions, responses, embeddings, images, audio, rerank …)",
+    "Anthropic messages",
+    "Gemini",
+    "Bedrock converse",
+    "Cohere",
+    "Ollama",
+    "prompts",
+)
 
 _NEAR = 5
 """Routes that are told of where none takes the request."""
@@ -187,8 +200,43 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return [f"respond {status}" + (f", {kind}" if kind else "")]
         case plan.Builtin(name=name):
             return [f"the engine's {name}"]
+        case plan.AiRoute(guards=guards):
+            return _ai(whole.ai, guards)
         case plan.HookAction():
             return ["the hook answers"]
+
+
+def _ai(ai: plan.Ai | None, guards: list[int]) -> list[str]:
+    """The AI surfaces, and what they are asked with."""
+    if ai is None:
+        return ["ai"]
+    models = [f"{model.name} → {_targets(ai, model)}" for model in ai.models]
+    more = len(models) - _MODELS
+    who = _count(len(ai.keys), "key") + (", and anybody without one" if ai.open else "")
+    return [
+        f"ai: {', '.join(_SURFACES)}",
+        f"asked by: {who}",
+        *(f"model {text}" for text in models[:_MODELS]),
+        *([f"and {_count(more, 'model')} more"] if more > 0 else []),
+        *(f"guard {ai.guards[index].name}: {_guard(ai.guards[index])}" for index in guards),
+        *([f"prompts: {', '.join(prompt.name for prompt in ai.prompts)}"] if ai.prompts else []),
+    ]
+
+
+def _targets(ai: plan.Ai, model: plan_ai.Model) -> str:
+    shown = [
+        f"{ai.providers[target.provider].name}/{target.model}"
+        + (f" (weight {target.weight})" if target.weight != 1 else "")
+        for target in model.targets
+    ]
+    how = f"{model.balance} of " if len(shown) > 1 else ""
+    then = [ai.models[fallback.model].name for fallback in model.fallback]
+    return how + ", ".join(shown) + (f"; then {', '.join(then)}" if then else "")
+
+
+def _guard(guard: plan_ai.Guard) -> str:
+    where = {"request": "in prompts", "response": "in answers", "both": "in prompts and answers"}[guard.scope]
+    return f"{guard.action} {_tag(guard.look_for)} {where}"
 
 
 def _forward(upstream: plan.Upstream, route: plan.Route) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Literal
 
 import msgspec
 
+from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
+
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What all records of a plan have in common: nothing is optional, nothing unknown, nothing in a cycle."""
 
 
 class AddressIp(Part, tag_field="kind", tag="ip", frozen=True, kw_only=True):
@@ -207,13 +208,6 @@ class Matches(Part, frozen=True, kw_only=True):
     query: list[ValueMatch]
 
 
-class Access(Part, frozen=True, kw_only=True):
-    """Who may come by address."""
-
-    allow: list[str]
-    deny: list[str]
-
-
 class KeyHeader(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
     """A field whose whole value is the key."""
 
@@ -357,7 +351,7 @@ class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
     """The route's hook answers."""
 
 
-Action = Forward | Redirect | Respond | Builtin | HookAction
+Action = Forward | Redirect | Respond | Builtin | AiRoute | HookAction
 
 
 class Route(Part, frozen=True, kw_only=True):
@@ -516,13 +510,22 @@ class ActiveHealth(Part, frozen=True, kw_only=True):
     unhealthy: int
 
 
+class UpstreamTls(Part, frozen=True, kw_only=True):
+    """TLS towards an upstream."""
+
+    server_name: str
+    ca: str
+    verify: bool
+    client: tuple[str, str] | None
+
+
 class Upstream(Part, frozen=True, kw_only=True):
     """A group of endpoints that serve the same thing."""
 
     name: str
     endpoints: list[Endpoint]
     balance: Balance
-    tls: None
+    tls: UpstreamTls | None
     pool: Pool
     passive: PassiveHealth | None
     active: ActiveHealth | None
@@ -598,7 +601,7 @@ class Plan(Part, frozen=True, kw_only=True):
     concurrency: list[Concurrency]
     hooks: list[Hook]
     access_log: AccessLog | None
-    ai: None
+    ai: Ai | None
 
 
 def encode(plan: Plan) -> bytes:

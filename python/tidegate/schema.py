@@ -49,6 +49,8 @@ def _widen(schema: Any) -> Any:
         out["pattern"] = rf"^[0-9]+$|{_FROM_ENVIRONMENT}"
     elif kind == "string" and out.get("format") in ("duration", "size", "percent"):
         out["type"] = ["string", "integer"]
+    elif kind == "string" and out.get("format") in ("money", "decimal"):
+        out["type"] = ["string", "number"]
     elif "enum" in out:
         numbers = [int(value) for value in out["enum"] if isinstance(value, str) and value.isdecimal()]
         out["enum"] = [*out["enum"], *numbers]

@@ -21,7 +21,7 @@ CASES = [
         (
             "t.yaml:3:6: `zzz` is not a key here; the keys here are `name`, `listeners`, `match`, `access`, "
             "`auth`, `limit`, `concurrency`, `hook`, `max_body`, `rewrite`, `headers`, `timeouts`, `retry`, "
-            "`access_log`, `upstream`, `redirect`, `respond` and `builtin`"
+            "`access_log`, `upstream`, `ai`, `redirect`, `respond` and `builtin`"
         ),
         id="unknown-nothing-near",
     ),
@@ -42,9 +42,6 @@ listeners:
 """,
         "t.yaml:3:5: `cache`: caching is not supported by this version; leave it out",
         id="later-cache",
-    ),
-    pytest.param(
-        "ai: {}\n", "t.yaml:1:1: `ai`: AI routes are not supported by this version; leave it out", id="later-ai"
     ),
     pytest.param(
         """\
@@ -81,13 +78,13 @@ t.yaml:6:14: `two` is not a number; write digits""",
         (
             "t.yaml:3:5: a mapping belongs here, not `upstream`; its keys are `name`, `listeners`, `match`, "
             "`access`, `auth`, `limit`, `concurrency`, `hook`, `max_body`, `rewrite`, `headers`, `timeouts`, "
-            "`retry`, `access_log`, `upstream`, `redirect`, `respond` and `builtin`"
+            "`retry`, `access_log`, `upstream`, `ai`, `redirect`, `respond` and `builtin`"
         ),
         id="mapping-expected",
     ),
     pytest.param(
         ROUTES + "  -\n",
-        "t.yaml:3:4: nothing answers here; add `upstream`, `redirect`, `respond`, `builtin` or `hook`",
+        "t.yaml:3:4: nothing answers here; add `upstream`, `ai`, `redirect`, `respond`, `builtin` or `hook`",
         id="mapping-null",
     ),
     pytest.param(

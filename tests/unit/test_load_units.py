@@ -148,9 +148,67 @@ def test_a_shown_rate_reads_back(tokens: int, per_ms: int) -> None:
 
 @given(st.text(max_size=12))
 def test_no_text_is_more_than_unreadable(text: str) -> None:
-    for read in (units.duration, units.size, units.rate, units.percent):
+    readers = (units.quota, units.money, units.budget, units.decimal, units.moment)
+    for read in (units.duration, units.size, units.rate, units.percent, *readers):
         try:
             read(text)
         except Unreadable as wrong:
             assert wrong.what
             assert wrong.right
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("600/min", (600, "minute")),
+        ("100k/min", (100_000, "minute")),
+        ("1.5M/day", (1_500_000, "day")),
+        ("1_000 / hour", (1000, "hour")),
+        ("5/w", (5, "week")),
+        ("2G/month", (2 * 10**9, "month")),
+    ],
+)
+def test_so_many_in_a_window_are_read(text: str, count: tuple[int, str]) -> None:
+    assert units.quota(text) == count
+
+
+@pytest.mark.parametrize("text", ["600", "600/s", "0/min", "1.5/min", "x/min", "5/5min", "_/min", "9999999999G/min"])
+def test_what_is_not_so_many_in_a_window_is_told(text: str) -> None:
+    with pytest.raises(Unreadable):
+        units.quota(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "picodollars"),
+    [
+        ("50", 50 * 10**12),
+        ("$2.50", 2_500_000_000_000),
+        ("0.000000000001", 1),
+        ("1_000 USD", 10**15),
+        ("0", 0),
+    ],
+)
+def test_dollars_are_read_exactly(text: str, picodollars: int) -> None:
+    assert units.money(text) == picodollars
+
+
+@pytest.mark.parametrize("text", ["-1", "1,5", "1e3", "€5", "0.0000000000001", ""])
+def test_what_are_no_dollars_is_told(text: str) -> None:
+    with pytest.raises(Unreadable):
+        units.money(text)
+
+
+def test_budgets_are_read() -> None:
+    assert units.budget("$5.25/day") == (5_250_000_000_000, "day")
+    for text in ("50", "50/s", "/day", "five/day"):
+        with pytest.raises(Unreadable):
+            units.budget(text)
+
+
+def test_days_last_until_their_end_and_moments_do_not() -> None:
+    assert units.moment("1970-01-01") == 86_400_000
+    assert units.moment("1970-01-01T00:00:01") == 1000
+    assert units.moment("1970-01-01T01:00:00+01:00") == 0
+    for text in ("tomorrow", "9999-12-31", "1969-01-01", "2027-13-01"):
+        with pytest.raises(Unreadable):
+            units.moment(text)

@@ -129,13 +129,34 @@ upstreams: {api: http://a}
     ),
     pytest.param(
         ROUTES + "  - upstream: https://api.example.com/v1\n",
-        "t.yaml:3:15: TLS to upstreams is not supported by this version; write `http://api.example.com`",
+        (
+            "t.yaml:3:15: an endpoint has no path, this one has `/v1`; write `https://api.example.com` and, in the route, "
+            "`rewrite: {prefix: /v1}`"
+        ),
         id="https",
     ),
     pytest.param(
         ROUTES + "  - upstream: ftp://a\n",
-        "t.yaml:3:15: `ftp://` is not spoken to upstreams; write `http://a` or `unix:/path`",
+        "t.yaml:3:15: `ftp://` is not spoken to upstreams; write `http://a`, `https://a` or `unix:/path`",
         id="ftp",
+    ),
+    pytest.param(
+        ROUTES + "  - upstream: [http://a, https://b]\n",
+        "t.yaml:3:26: `https://b` stands beside endpoints of another scheme; write `https://` at all of them or at none",
+        id="https-mixed",
+    ),
+    pytest.param(
+        ROUTES + "  - upstream: a\nupstreams: {a: {endpoints: http://a, tls: {verify: off}}}\n",
+        ("t.yaml:4:43: the endpoints are spoken to without TLS; write `https://` at the endpoints, or leave `tls` out"),
+        id="tls-plain",
+    ),
+    pytest.param(
+        ROUTES
+        + "  - upstream: a\nupstreams: {a: {endpoints: https://a, tls: {verify: off, ca: x, server_name: 'a b'}}}\n",
+        """\
+t.yaml:4:62: nothing is checked, so nobody is asked; leave `ca` out, or `verify: off`
+t.yaml:4:78: `a b` is not a host name; write `api.example.com`""",
+        id="tls-keys",
     ),
     pytest.param(
         ROUTES + "  - upstream: http://a:80/base/?x=1\n",

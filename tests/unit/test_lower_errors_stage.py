@@ -10,7 +10,7 @@ from tests.unit.told import ROUTES, told
 CASES = [
     pytest.param(
         ROUTES + "  - name: a\n",
-        "t.yaml:3:5: nothing answers here; add `upstream`, `redirect`, `respond`, `builtin` or `hook`",
+        "t.yaml:3:5: nothing answers here; add `upstream`, `ai`, `redirect`, `respond`, `builtin` or `hook`",
         id="no-action",
     ),
     pytest.param(

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.fake_catalogue import FakeCatalogue
+from tests.unit.fake_store import STORE
 
 from tidegate import plan
 from tidegate.load import load
@@ -16,7 +18,9 @@ from tidegate.lower import lower
 FOLDER = Path(__file__).parents[1] / "golden" / "plan"
 ENVIRON = {
     "ANN_PASSWORD": "correct horse",
+    "CI_KEY": "ci-key",
     "FIELDS": "50",
+    "OPENAI_API_KEY": "openai-key",
     "PORT": "8080",
     "TRICKY": "a${client_ip}b$${c}",
     "UPSTREAM_PORT": "3000",
@@ -28,8 +32,14 @@ CASES = sorted(FOLDER.glob("*.yaml"))
 
 def lowered(case: Path) -> bytes:
     loaded = load(case, environ=ENVIRON)
-    control = CONTROL if case.stem.startswith("admin") else None
-    return msgspec.json.format(lower(loaded.config, loaded.where, control_socket=control).bytes, indent=1) + b"\n"
+    made = lower(
+        loaded.config,
+        loaded.where,
+        control_socket=CONTROL if case.stem.startswith("admin") else None,
+        ai_store=STORE if case.stem == "ai-store" else None,
+        catalogue=FakeCatalogue,
+    )
+    return msgspec.json.format(made.bytes, indent=1) + b"\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
@@ -70,7 +80,7 @@ def test_the_golden_plans_use_every_key_kind_and_choice_there_is() -> None:
 
 def collect(value: Any, seen: defaultdict[str, set[str]]) -> None:
     """Notes which records occur and, for choices and switches and what may be null, which values."""
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         for inner in value:
             collect(inner, seen)
     if not isinstance(value, msgspec.Struct):
@@ -111,6 +121,9 @@ def records(
             records(field.type, found)
     elif isinstance(kind, msgspec.inspect.ListType):
         records(kind.item_type, found)
+    elif isinstance(kind, msgspec.inspect.TupleType):
+        for member in kind.item_types:
+            records(member, found)
     elif isinstance(kind, msgspec.inspect.UnionType):
         for member in kind.types:
             records(member, found)

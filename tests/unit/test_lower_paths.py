@@ -121,7 +121,10 @@ def test_several_targets_are_one_upstream() -> None:
     [
         ({"listen": ["nowhere"]}, "--listen: `nowhere` is not an address to listen on; write `nowhere:8080`"),
         ({"to": "3000"}, "--to: `3000` is not a URL; write `http://127.0.0.1:3000`"),
-        ({"to": "https://a"}, "--to: TLS to upstreams is not supported by this version; write `http://a`"),
+        (
+            {"to": "ws://a"},
+            "--to: `ws://` is not spoken to upstreams; write `http://a`, `https://a` or `unix:/path`",
+        ),
         (
             {"admin": "x:1"},
             "--admin: `x` is not an IP address of this machine; write the IP address of x, or `:1` for all",

@@ -47,3 +47,12 @@ def test_editors_take_what_the_loader_takes() -> None:
 def test_secrets_are_texts_without_examples() -> None:
     key = json_schema()["$defs"]["ApiKey"]["properties"]["key"]
     assert {"type": "string", "minLength": 1, "writeOnly": True} in key["anyOf"]
+
+
+def test_the_ai_gateway_is_in_the_schema_with_its_short_forms() -> None:
+    schema = json_schema()
+    ai = schema["$defs"]["Ai"]["properties"]
+    assert {"$ref": "#/$defs/AiModel"} in ai["models"]["additionalProperties"]["anyOf"]
+    assert "string" in [form.get("type") for form in ai["models"]["additionalProperties"]["anyOf"]]
+    assert schema["$defs"]["Budget"]["properties"]["usd"]["type"] == ["string", "number"]
+    assert schema["$defs"]["AiProvider"]["properties"]["dialect"]["anyOf"][0]["enum"][0] == "anthropic"

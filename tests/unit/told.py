@@ -17,7 +17,7 @@ def lowered(text: str, environ: Mapping[str, str] | None = None, name: str = "t.
     """The plan of a text, which becomes a file of that name in the working directory."""
     Path(name).write_text(text, encoding="utf-8")
     loaded = load(name, environ=environ or {})
-    return lower(loaded.config, loaded.where)
+    return lower(loaded.config, loaded.where, catalogue=lambda: None)
 
 
 def told(text: str, environ: Mapping[str, str] | None = None, name: str = "t.yaml") -> str:

@@ -7,11 +7,14 @@ HIDDEN: Final = "(hidden)"
 
 _SECRET_NAME: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key|credential", re.IGNORECASE)
 
+_TOLD: Final = ("kind", "name", "access_key")
+
 
 def redacted(plan: Any) -> Any:
     """The same plan without hashes of keys, and without values of fields whose name says that they are secret.
 
-    A hash of a short password can be guessed, so it is hidden as the password would be.
+    What lets a call in at a provider is hidden whatever it is called, and so are the fields that all calls carry. A
+    hash of a short password can be guessed, so it is hidden as the password would be.
     """
     if isinstance(plan, list):
         return [redacted(item) for item in plan]
@@ -25,6 +28,10 @@ def redacted(plan: Any) -> Any:
 def _value(key: str, value: Any, secret: bool) -> Any:
     if key == "sha256":
         return HIDDEN
+    if key == "scheme" and isinstance(value, dict):
+        return {name: told if name in _TOLD else HIDDEN for name, told in value.items()}
+    if key == "headers" and value and all(isinstance(pair, list) for pair in value):
+        return [[name, HIDDEN] for name, _ in value]
     if secret and key == "value":
         return HIDDEN if isinstance(value, str) else [_part(part) for part in value]
     if secret and key == "test":

@@ -83,6 +83,12 @@ def _finish(root: Mapping, files: list[Path], problems: Problems, environ: Envir
     problems.raise_if_any()
     assert config is not None, "what cannot be decoded is told"
     where = SourceMap(root)
+    if config.ai.providers or config.ai.models:
+        import msgspec
+
+        from tidegate.load.ai import with_environment
+
+        config = msgspec.structs.replace(config, ai=with_environment(config.ai, environ))
     if config.state is not None:
         import msgspec
 

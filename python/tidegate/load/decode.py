@@ -6,6 +6,7 @@ for a switch and a text for a text, and a number may be quoted (as it must where
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,12 @@ __all__ = ["decode"]
 INVALID: Any = msgspec.UNSET
 """Stands for a value that was wrong and has been told."""
 
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _ON = frozenset(("true", "on", "yes"))
 _OFF = frozenset(("false", "off", "no"))
 _LATER = {
     "tls": "TLS is not supported by this version",
     "cache": "caching is not supported by this version",
-    "ai": "AI routes are not supported by this version",
 }
 
 
@@ -102,6 +103,8 @@ def _make(kind: inspect.Type, reads: str, name: str) -> Reader:
         return _literal(kind.values)
     if isinstance(kind, inspect.CustomType) and kind.cls is Secret:
         return _secret
+    if isinstance(kind, inspect.AnyType):
+        return _free
     assert isinstance(kind, inspect.StrType), kind
     return _str(reads, kind.pattern)
 
@@ -298,13 +301,41 @@ def _secret(node: Node, context: Context) -> Any:
     return Secret(unescape(text))
 
 
+def _free(node: Node, context: Context) -> Any:
+    """What JSON can say, as a JSON Schema does: here the form of a plain scalar decides (YAML 1.2's core schema)."""
+    if isinstance(node, Mapping):
+        values = {key: _free(inner, context) for key, (_, inner) in node.entries.items()}
+        return INVALID if any(value is INVALID for value in values.values()) else values
+    if isinstance(node, Sequence_):
+        items = [_free(inner, context) for inner in node.items]
+        return INVALID if any(item is INVALID for item in items) else items
+    text = context.text(node)
+    if text is None:
+        return INVALID
+    if not node.plain:
+        return unescape(text)
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if _NUMBER.fullmatch(text):
+        return float(text) if set(text) & set(".eE") else int(text)
+    return unescape(text)
+
+
 def _str(reads: str, pattern: str | None) -> Reader:
-    check: Callable[[str], object] | None = {
+    checks: dict[str, Callable[[str], object]] = {
         "duration": units.duration,
         "size": units.size,
         "rate": units.rate,
         "percent": units.percent,
-    }.get(reads)
+        "quota": units.quota,
+        "money": units.money,
+        "decimal": units.decimal,
+        "budget": units.budget,
+        "moment": units.moment,
+    }
+    check = checks.get(reads)
     keep = reads in ("template", "replacement")
 
     def read(node: Node, context: Context) -> Any:
@@ -338,8 +369,6 @@ def _str(reads: str, pattern: str | None) -> Reader:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    import re
-
     return re.search(pattern, text) is not None
 
 

@@ -64,7 +64,7 @@ def _build(value: Any, path: tuple[str | int, ...], places: _Places, source: Sou
         items = [_build(inner, (*path, index), places, source, spot) for index, inner in enumerate(value)]
         return Sequence_(items, source, *spot)
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return Scalar(text, source, *spot)
+    return Scalar(text, source, *spot, plain=not isinstance(value, str))
 
 
 _Places = dict[tuple[str | int, ...], tuple[_Spot, _Spot]]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from tidegate.errors import ConfigWarning
     from tidegate.load.tree import SourceMap
+    from tidegate.lower.ai.price import Catalogue
+    from tidegate.lower.ai.store import AiStore
     from tidegate.lower.paths import PlanPaths
     from tidegate.model.config import Config
     from tidegate.plan import Plan
@@ -29,17 +31,28 @@ class Lowered(NamedTuple):
     warnings: list[ConfigWarning]
 
 
-def lower(config: Config, where: SourceMap, *, control_socket: str | None = None) -> Lowered:
+def lower(
+    config: Config,
+    where: SourceMap,
+    *,
+    control_socket: str | None = None,
+    ai_store: AiStore | None = None,
+    state: str | None = None,
+    catalogue: Callable[[], Catalogue | None] | None = None,
+) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors` with all that is wrong.
 
     The configuration's listeners and routes keep their places in the plan's lists; those of the admin come behind
-    them. With `control_socket`, an absolute path, the admin API also answers there.
+    them. With `control_socket`, an absolute path, the admin API also answers there. `ai_store` holds the keys that
+    were not written into the configuration, `state` is where usage is kept if the configuration does not say (nowhere
+    without it), `catalogue` reads the price list (the one that Tidegate brings unless given).
     """
     from tidegate.load.pause import without_collection
+    from tidegate.lower.ai import Around
     from tidegate.lower.whole import lower_whole
 
     with without_collection():
-        return lower_whole(config, where, control_socket)
+        return lower_whole(config, where, control_socket, Around(ai_store, state, catalogue))
 
 
 def verify(lowered: Lowered, check_plan: Callable[[bytes], object]) -> None:

@@ -11,7 +11,7 @@ from tidegate import plan
 if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
 
-__all__ = ["NOWHERE", "authority", "bind", "cidr", "endpoint", "show"]
+__all__ = ["NOWHERE", "authority", "bind", "cidr", "endpoint", "is_secure", "show"]
 
 _PORTED = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/]*)):(\d{1,6})")
 _URL = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>[/?#].*)?", re.DOTALL)
@@ -59,7 +59,7 @@ def bind(text: str, path: Path, work: Work) -> plan.Address:
 
 
 def endpoint(text: str, path: Path, work: Work) -> plan.Address:
-    """Where an endpoint answers: `http://host:port` or `unix:/path`."""
+    """Where an endpoint answers: `http://host:port`, `https://host:port` or `unix:/path`."""
     if text.startswith("unix:"):
         return _unix(text[5:], path, work)
     found = _URL.fullmatch(text)
@@ -70,11 +70,9 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         work.error(path, f"`{text}` is not a URL", f"write `http://{meant}`")
         return NOWHERE
     where, rest = found["authority"], found["rest"] or ""
-    if scheme.lower() == "https":
-        work.error(path, "TLS to upstreams is not supported by this version", f"write `http://{where}`")
-        return NOWHERE
-    if scheme.lower() != "http":
-        work.error(path, f"`{scheme}://` is not spoken to upstreams", f"write `http://{where}` or `unix:/path`")
+    if scheme.lower() not in ("http", "https"):
+        right = f"write `http://{where}`, `https://{where}` or `unix:/path`"
+        work.error(path, f"`{scheme}://` is not spoken to upstreams", right)
         return NOWHERE
     if where.startswith("unix:") or where == "unix":
         socket = where.removeprefix("unix").removeprefix(":") + rest
@@ -82,20 +80,25 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         return NOWHERE
     if "@" in where:
         bare = where.rsplit("@", 1)[1]
-        right = f"write `http://{bare}` and set the Authorization header by `headers: {{request: {{set: …}}}}`"
+        right = f"write `{scheme}://{bare}` and set the Authorization header by `headers: {{request: {{set: …}}}}`"
         work.error(path, "a name and a password do not belong into this URL", right)
         return NOWHERE
     if rest not in ("", "/"):
-        right = (
-            f"write `http://{where}` and, in the route, `rewrite: {{prefix: {rest.split('?')[0].rstrip('/') or '/'}}}`"
-        )
+        prefix = rest.split("?")[0].rstrip("/") or "/"
+        right = f"write `{scheme}://{where}` and, in the route, `rewrite: {{prefix: {prefix}}}`"
         work.error(path, f"an endpoint has no path, this one has `{rest}`", right)
         return NOWHERE
     return _host_port(where, text, path, work)
 
 
+def is_secure(text: str) -> bool:
+    """Whether an endpoint is spoken to by TLS."""
+    return text[:8].lower() == "https://"
+
+
 def _host_port(where: str, text: str, path: Path, work: Work) -> plan.Address:
-    with_port = _PORTED.fullmatch(where if re.search(r":\d+$", where) else f"{where}:80")
+    port_of_scheme = 443 if is_secure(text) else 80
+    with_port = _PORTED.fullmatch(where if re.search(r":\d+$", where) else f"{where}:{port_of_scheme}")
     host = (with_port[1] or with_port[2]) if with_port else ""
     if not with_port or not host:
         work.error(path, f"`{text}` has no proper host and port", "write `http://HOST:PORT`")
@@ -114,13 +117,13 @@ def _host_port(where: str, text: str, path: Path, work: Work) -> plan.Address:
     return plan.AddressName(host=host.lower(), port=port)
 
 
-def authority(address: plan.Address) -> str:
-    """The Host field of an address: without port where that is 80."""
+def authority(address: plan.Address, *, secure: bool = False) -> str:
+    """The Host field of an address: without port where that is the scheme's."""
     if isinstance(address, plan.AddressUnix):
         return "localhost"
     host = address.host if isinstance(address, plan.AddressName) else address.ip
     host = f"[{host}]" if ":" in host else host
-    return host if address.port == 80 else f"{host}:{address.port}"
+    return host if address.port == (443 if secure else 80) else f"{host}:{address.port}"
 
 
 def show(address: plan.Address) -> str:

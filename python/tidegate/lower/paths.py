@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tidegate.load.tree import Mapping
+
 if TYPE_CHECKING:
     from tidegate.errors import Place
     from tidegate.load.tree import SourceMap, Step
@@ -39,8 +41,12 @@ _WRITTEN: dict[str, dict[str, tuple[str, ...]]] = {
         "access_log": ("access_log",),
         "action.status": ("redirect.status", "respond.status", "redirect", "respond"),
         "action.location": ("redirect.to", "redirect"),
-        "action": ("upstream", "redirect", "respond", "builtin", "hook"),
+        "action": ("upstream", "ai", "redirect", "respond", "builtin", "hook"),
     },
+    "ai.guards": {"look_for": ("regex", "keywords", "pii")},
+    "ai.models": {"first_token_ms": ("timeouts.first_token",), "total_ms": ("timeouts.total",)},
+    "ai.providers": {"upstream": ("base_url",), "base_path": ("base_url",), "credentials": ("credentials", "api_key")},
+    "ai.keys": {"sha256": ("sha256", "key"), "accounts": ("limits", "budget"), "expires_ms": ("expires",)},
     "upstreams": {
         "endpoints": ("endpoints",),
         "passive": ("health.passive",),
@@ -68,6 +74,7 @@ class PlanPaths:
             "limits": work.limit_paths,
             "concurrency": work.concurrency_paths,
             "hooks": work.hook_paths,
+            **{f"ai.{noun}": paths for noun, paths in work.ai_paths.items()},
         }
 
     def place(self, plan_path: str) -> Place:
@@ -80,13 +87,16 @@ class PlanPaths:
         if not steps:
             return ()
         noun = str(steps.pop(0))
-        base: Path = (noun,)
+        if noun == "ai" and steps and f"ai.{steps[0]}" in self.entries:
+            return self._of_entry(f"ai.{steps.pop(0)}", steps, ("ai",))
         if noun in self.entries:
-            if not steps or not isinstance(steps[0], int) or steps[0] >= len(self.entries[noun]):
-                return base if self.where.has(base) else ()
-            base = self.entries[noun][steps[0]]
-            steps = steps[1:]
-        return self._deepest(base, noun, steps)
+            return self._of_entry(noun, steps, (noun,))
+        return self._deepest((noun,), noun, steps)
+
+    def _of_entry(self, noun: str, steps: list[Step], otherwise: Path) -> Path:
+        if not steps or not isinstance(steps[0], int) or steps[0] >= len(self.entries[noun]):
+            return otherwise if self.where.has(otherwise) else ()
+        return self._deepest(self.entries[noun][steps[0]], noun, steps[1:])
 
     def _deepest(self, base: Path, noun: str, steps: list[Step]) -> Path:
         table = _WRITTEN.get(noun, {})
@@ -101,6 +111,11 @@ class PlanPaths:
     def _further(self, path: Path, steps: list[Step]) -> Path:
         """As many more steps as were written by the same names, units left out."""
         for step in steps:
+            node, depth = self.where.node(path)
+            names_of_ai = list(node.entries) if path[:1] == ("ai",) and isinstance(node, Mapping) else []
+            if isinstance(step, int) and depth == len(path) and step < len(names_of_ai):
+                path = (*path, names_of_ai[step])  # a list of the plan that people write as a mapping of names
+                continue
             names = [step] if isinstance(step, int) else [step, re.sub(r"_(ms|bytes|percent)$", "", step)]
             inner = next(((*path, name) for name in names if self.where.has((*path, name))), None)
             if inner is None:

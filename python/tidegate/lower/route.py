@@ -13,23 +13,24 @@ from tidegate.lower.limit import lower_route_limits
 from tidegate.lower.match import lower_match
 from tidegate.lower.server import max_body
 from tidegate.lower.template import Captures, captures_of, replacement, template
-from tidegate.lower.upstream import Upstreams, lower_retry, lower_timeouts
+from tidegate.lower.upstream import lower_retry, lower_timeouts
 from tidegate.lower.work import each
 from tidegate.model.route import Redirect, Respond
 
 if TYPE_CHECKING:
+    from tidegate.lower.ai.whole import AiLowering
+    from tidegate.lower.upstream import Upstreams
     from tidegate.lower.work import Path, Work
     from tidegate.model.route import Rewrite, Route
 
 __all__ = ["lower_routes"]
 
-_ACTIONS = ("upstream", "redirect", "respond", "builtin")
+_ACTIONS = ("upstream", "ai", "redirect", "respond", "builtin")
 _TEXT = "text/plain; charset=utf-8"
 
 
-def lower_routes(work: Work) -> list[plan.Route]:
+def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> list[plan.Route]:
     """All routes; what is wrong is noted."""
-    upstreams = Upstreams(work)
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
     everywhere = list(range(len(work.listeners)))
@@ -40,7 +41,7 @@ def lower_routes(work: Work) -> list[plan.Route]:
     for index, route in enumerate(work.config.routes):
         path: Path = ("routes", index)
         listeners = _listeners(route, path, by_name, work) if route.listeners else everywhere
-        made = _route(route, path, names[index], listeners, upstreams, work, (limits[index], caps[index]))
+        made = _route(route, path, names[index], listeners, (upstreams, ai), work, (limits[index], caps[index]))
         out.append(made)
         _warn(route, made, path, work)
     upstreams.warn_unused()
@@ -53,7 +54,7 @@ def _route(
     path: Path,
     name: str,
     listeners: list[int],
-    upstreams: Upstreams,
+    rooms: tuple[Upstreams, AiLowering | None],
     work: Work,
     counts: tuple[list[int], list[int]],
 ) -> plan.Route:
@@ -61,7 +62,8 @@ def _route(
     wildcard = any(host.startswith("*.") for host in matches.hosts)
     captures = captures_of(route.match.regex, wildcard)
     hook = lower_hook(route.hook, (*path, "hook"), work) if route.hook is not None else None
-    action = _action(route, path, upstreams, work, captures)
+    upstreams = rooms[0]
+    action = _action(route, path, rooms, work, captures)
     upstream = action.upstream if isinstance(action, plan.Forward) else None
     paths = (path, work.upstream_paths[upstream] if upstream is not None and work.upstream_paths else path)
     body = work.config.server.max_body if route.max_body is None else route.max_body
@@ -90,13 +92,18 @@ def _route(
     )
 
 
-def _action(route: Route, path: Path, upstreams: Upstreams, work: Work, captures: Captures) -> plan.Action:
-    given = [key for key in _ACTIONS if getattr(route, key) is not None]
+def _action(
+    route: Route, path: Path, rooms: tuple[Upstreams, AiLowering | None], work: Work, captures: Captures
+) -> plan.Action:
+    given = [key for key in _ACTIONS if getattr(route, key) not in (None, False)]
     if len(given) > 1:
         place = work.where.key_place((*path, given[1]))
         work.problems.error_at(place, f"`{given[0]}` and `{given[1]}` both answer", "keep one of them")
     if route.upstream is not None:
-        return plan.Forward(upstream=upstreams.index(route.upstream, (*path, "upstream")))
+        return plan.Forward(upstream=rooms[0].index(route.upstream, (*path, "upstream")))
+    if route.ai not in (None, False):
+        assert rooms[1] is not None, "it is there where a route asks for it"
+        return rooms[1].route(route, path)
     if route.redirect is not None:
         return _redirect(route.redirect, (*path, "redirect"), work, captures)
     if route.respond is not None:
@@ -104,7 +111,7 @@ def _action(route: Route, path: Path, upstreams: Upstreams, work: Work, captures
     if route.builtin is not None:
         return plan.Builtin(name=route.builtin)
     if route.hook is None:
-        work.error(path, "nothing answers here", "add `upstream`, `redirect`, `respond`, `builtin` or `hook`")
+        work.error(path, "nothing answers here", "add `upstream`, `ai`, `redirect`, `respond`, `builtin` or `hook`")
     return plan.HookAction()
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 from tidegate import plan
 from tidegate.load.problems import closest
-from tidegate.lower.address import NOWHERE, authority, endpoint
+from tidegate.lower.address import NOWHERE, authority, endpoint, is_secure
 from tidegate.lower.limit import lower_key
 from tidegate.lower.work import each
 from tidegate.model import defaults
-from tidegate.model.upstream import ActiveHealth, Endpoint, HashBalance, PassiveHealth, Retry, Timeouts, Upstream
+from tidegate.model.upstream import ActiveHealth, Endpoint, HashBalance, PassiveHealth, Retry, Timeouts, Tls, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +71,12 @@ class Upstreams:
                     path = self.work.where.key_place(("upstreams", name))
                     self.work.problems.warn_at(path, f"no route leads to the upstream `{name}`", "leave it out")
 
+    def add(self, name: str, written: Upstream, path: Path, endpoints_path: Path) -> int:
+        """One more upstream, which no route names; what is wrong is noted."""
+        while name in self.by_name:
+            name += "#"
+        return self._add(name, written, path, endpoints_path)
+
     def _named(self, name: str, written: str | list[str] | Upstream) -> None:
         path: Path = ("upstreams", name)
         if not name or _is_url(name) or not name.isprintable():
@@ -108,7 +115,7 @@ class Upstreams:
             name=name,
             endpoints=_endpoints(written, endpoints_path, work),
             balance=_balance(written.balance, (*path, "balance"), work),
-            tls=None,
+            tls=_tls(written, path, endpoints_path, work),
             pool=plan.Pool(
                 idle_max=written.pool.idle_max,
                 idle_ms=work.milliseconds(written.pool.idle, (*path, "pool", "idle")),
@@ -190,10 +197,47 @@ def _endpoints(written: Upstream, path: Path, work: Work) -> list[plan.Endpoint]
         address = endpoint(url, where, work)
         if address is not NOWHERE and address in made:
             work.error(where, f"`{url}` is there twice", "give it a `weight: 2` instead")
-        made[address] = plan.Endpoint(address=address, weight=weight, authority=authority(address))
+        made[address] = plan.Endpoint(
+            address=address, weight=weight, authority=authority(address, secure=is_secure(url))
+        )
     if not made:
         work.error(path, "there is no endpoint", "add `http://HOST:PORT`")
     return list(made.values())
+
+
+def _tls(written: Upstream, path: Path, endpoints_path: Path, work: Work) -> plan.UpstreamTls | None:
+    """How the endpoints are secured: all of them or none."""
+    entries: Iterable[tuple[str | Endpoint, Path]] = each(written.endpoints, endpoints_path)
+    urls = [(entry, at) if isinstance(entry, str) else (entry.url, (*at, "url")) for entry, at in entries]
+    secure = [is_secure(url) for url, _ in urls]
+    if not any(secure):
+        if written.tls is not None:
+            right = "write `https://` at the endpoints, or leave `tls` out"
+            work.error((*path, "tls"), "the endpoints are spoken to without TLS", right)
+        return None
+    if not all(secure):
+        url, at = urls[secure.index(not secure[0])]
+        work.error(
+            at, f"`{url}` stands beside endpoints of another scheme", "write `https://` at all of them or at none"
+        )
+    entry = written.tls or Tls()
+    name = entry.server_name or ""
+    if entry.server_name is not None and (not name or not name.isascii() or any(char in " :/" for char in name)):
+        work.error((*path, "tls", "server_name"), f"`{name}` is not a host name", "write `api.example.com`")
+    client: tuple[str, str] | None = None
+    if entry.client is not None:
+        at = (*path, "tls", "client")
+        client = _file(entry.client.cert, (*at, "cert"), work), _file(entry.client.key, (*at, "key"), work)
+    ca = _file(entry.ca, (*path, "tls", "ca"), work) if entry.ca is not None else ""
+    if not entry.verify and entry.ca is not None:
+        work.error((*path, "tls", "ca"), "nothing is checked, so nobody is asked", "leave `ca` out, or `verify: off`")
+    return plan.UpstreamTls(server_name=name, ca=ca, verify=entry.verify, client=client)
+
+
+def _file(name: str, path: Path, work: Work) -> str:
+    if not name:
+        work.error(path, "this names no file", "write its path")
+    return os.path.normpath(os.path.join(work.where.directory(path), os.path.expanduser(name)))
 
 
 def _balance(written: str | HashBalance, path: Path, work: Work) -> plan.Balance:

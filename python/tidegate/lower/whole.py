@@ -12,25 +12,32 @@ from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
 from tidegate.lower.route import lower_routes
 from tidegate.lower.server import lower_server
+from tidegate.lower.upstream import Upstreams
 from tidegate.lower.work import Work
+from tidegate.model.ai import Ai
 
 if TYPE_CHECKING:
     from tidegate.load.tree import SourceMap
+    from tidegate.lower.ai import Around
+    from tidegate.lower.ai.whole import AiLowering
     from tidegate.model.config import Config
 
 __all__ = ["lower_whole"]
 
 
-def lower_whole(config: Config, where: SourceMap, control_socket: str | None) -> Lowered:
+def lower_whole(config: Config, where: SourceMap, control_socket: str | None, around: Around) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors`."""
     work = Work(config, where)
     server = lower_server(work)
     lower_listeners(work)
     access_log = lower_access_log(work)
-    routes = lower_routes(work)
+    upstreams = Upstreams(work)
+    ai = _ai(work, upstreams, around)
+    routes = lower_routes(work, upstreams, ai)
     if not routes:
         work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
     admins = lower_admin(work, control_socket)
+    made_ai = ai.lower() if ai is not None else None
     paths = PlanPaths(where, work, len(routes))
     routes += admin_routes(work, admins)
     work.problems.raise_if_any()
@@ -44,6 +51,15 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None) ->
         concurrency=work.concurrency,
         hooks=work.hooks,
         access_log=access_log,
-        ai=None,
+        ai=made_ai,
     )
     return Lowered(made, plan.encode(made), paths, work.problems.warnings)
+
+
+def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:
+    """The AI gateway's part, where anything is said of one; else not even its modules are read."""
+    if work.config.ai == Ai() and not any(route.ai not in (None, False) for route in work.config.routes):
+        return None
+    from tidegate.lower.ai.whole import AiLowering
+
+    return AiLowering(work, upstreams, around)

@@ -43,6 +43,7 @@ class Work:
         self.concurrency_paths: list[Path] = []
         self.hook_paths: list[Path] = []
         self.upstream_paths: list[Path] = []
+        self.ai_paths: dict[str, list[Path]] = {}
 
     def error(self, path: Path, what: str, right: str, find: str = "") -> None:
         """Notes an error at a value, or at a text within it."""

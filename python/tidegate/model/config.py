@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from tidegate.model.ai import Ai
 from tidegate.model.listener import Listener
 from tidegate.model.log import AccessLog
 from tidegate.model.noun import Many, Noun, about
@@ -42,3 +43,4 @@ class Config(Noun, frozen=True, kw_only=True):
     server: Annotated[Server, about("Bounds and manners that all listeners share.")] = Server()
     routes: Annotated[list[Route], about("What is matched, and what is done with it.")] = []
     upstreams: Annotated[dict[str, str | list[str] | Upstream], about("Groups of endpoints by name.")] = {}
+    ai: Annotated[Ai, about("The AI gateway: what routes with `ai` share.")] = Ai()

@@ -130,3 +130,59 @@ ADMIN_BODY = "16MiB"
 
 ADMIN_ADDRESS = "127.0.0.1:9640"
 """What `admin: on` means: this machine only."""
+
+# ── AI ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+AI_ATTEMPTS = 2
+"""At one model's own targets: one retry hides a target that is busy or gone, fallbacks come behind it."""
+
+AI_BACKOFF = "250ms"
+"""Providers count by the second and the minute; less is refused again, much more is felt."""
+
+AI_RETRY_AFTER = "5s"
+"""A longer `retry-after` is better spent at the next target."""
+
+AI_FIRST_TOKEN = "5m"  # noqa: S105 — a time
+"""Also the time for an answer that is not streamed, and reasoning models think for minutes before the first byte."""
+
+AI_BETWEEN_TOKENS = "2m"
+"""Slow servers pause while they take in other prompts; who is silent for longer has stalled."""
+
+AI_TOTAL = "10m"
+"""The official SDKs give up after ten minutes."""
+
+AI_COOLDOWN = "5s"
+"""A limit by the minute has let some calls through again by then; a restarted server is back."""
+
+AI_EXPECTED_OUTPUT = 1024
+"""What is reserved where a call names no bound: most chat answers are shorter, so budgets err on the safe side."""
+
+AI_CACHE = "64MiB"
+"""Some ten thousand answers."""
+
+AI_CACHE_TTL = "10m"
+"""Long enough for a page that many load, short enough that nobody wonders."""
+
+AI_SEGMENT = "4MiB"
+"""Some ten thousand usage records: a segment is read into the ledger at once."""
+
+AI_LOAD_EVERY = "1s"
+"""A slow correction to what the gateway counts itself."""
+
+AI_HEDGE_BUDGET = "5%"
+"""Second attempts cost money; the slowest twentieth is what they are for."""
+
+AI_BATCH_WINDOW = "5ms"
+"""Not felt beside an embedding call of tens of milliseconds."""
+
+AI_BATCH_INPUTS = 64
+"""Every provider takes as many."""
+
+AI_POOL_IDLE = "4m"
+"""A handshake with a far provider costs three round trips; the large ones keep idle connections for minutes."""
+
+AI_POOL_QUEUE = "30s"
+"""Calls take seconds, so a place in the queue is worth waiting for."""
+
+AI_TAGS = "X-Tidegate-Tags"
+"""Where clients put tags."""

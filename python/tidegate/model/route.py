@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tidegate.model.ai.guard import AiRoute
 from tidegate.model.auth import Access, Auth
 from tidegate.model.hook import Hook
 from tidegate.model.limit import Concurrency, Limit
@@ -104,7 +105,7 @@ class Respond(Noun, frozen=True, kw_only=True):
 
 
 class Route(Noun, frozen=True, kw_only=True):
-    """Conditions, stages, and one of `upstream`, `redirect`, `respond`, `builtin`, or a `hook` alone."""
+    """Conditions, stages, and one of `upstream`, `ai`, `redirect`, `respond`, `builtin`, or a `hook` alone."""
 
     name: Annotated[str | None, about("What logs and metrics call it; made of host and path unless given.")] = None
     listeners: Annotated[Many, about("Names or addresses of the listeners that serve it; all unless given.")] = []
@@ -128,6 +129,9 @@ class Route(Noun, frozen=True, kw_only=True):
     upstream: Annotated[
         Many | None, about("The name of an upstream, a URL, or a list of URLs.", "api", "http://127.0.0.1:3000")
     ] = None
+    ai: Annotated[AiRoute | bool | None, about("The AI surfaces answer below `match.path`: `{}`, or a record.", {})] = (
+        None
+    )
     redirect: Annotated[TemplateText | Redirect | None, about("A URL, or a record.")] = None
     respond: Annotated[int | Respond | None, about("A status, or a record.", 204)] = None
     builtin: Annotated[

@@ -8,7 +8,7 @@ __all__ = ["Secret"]
 
 
 class Secret:
-    """A key or a password: it can be hashed and compared, never shown."""
+    """A key or a password: it can be hashed, compared and sent, never shown."""
 
     __slots__ = ("_value",)
 
@@ -18,6 +18,10 @@ class Secret:
     def sha256(self, before: str = "") -> str:
         """SHA-256 of `before` and the secret, 64 lower-case hexadecimal digits."""
         return hashlib.sha256((before + self._value).encode()).hexdigest()
+
+    def for_wire(self, before: str = "") -> str:
+        """`before` and the secret itself: only for the plan, which carries it to the engine."""
+        return before + self._value
 
     def __bool__(self) -> bool:
         return bool(self._value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -34,6 +34,22 @@ Percent = Annotated[str, _written("percent", "20%")]
 """`20%`."""
 
 
+Quota = Annotated[str, _written("quota", "600/min", "100k/min", "1M/day")]
+"""`600/min`, `100k/min`, `1M/day`: so many in each minute, hour, day, week or month."""
+
+Money = Annotated[str, _written("money", "50", "2.50")]
+"""US dollars: `50`, `2.50`."""
+
+Decimal = Annotated[str, _written("decimal", "0.5")]
+"""A number that need not be whole: `0.5`."""
+
+BudgetText = Annotated[str, _written("budget", "50/month", "$5/day")]
+"""US dollars in each hour, day, week or month: `50/month`."""
+
+MomentText = Annotated[str, _written("moment", "2027-01-31", "2027-01-31T12:00:00Z")]
+"""A day (until its end, UTC) or a moment (ISO 8601)."""
+
+
 class Unreadable(ValueError):
     """A text that is none of what it should be: what is wrong, and what would be right."""
 
@@ -50,6 +66,29 @@ class Rate(NamedTuple):
     per_ms: int
 
 
+Window = Literal["minute", "hour", "day", "week", "month"]
+
+
+class Count(NamedTuple):
+    """So many in each window."""
+
+    most: int
+    window: Window
+
+
+PICODOLLARS = 10**12
+"""In one dollar."""
+
+_WINDOWS: dict[str, Window] = {
+    **dict.fromkeys(("m", "min", "minute"), "minute"),
+    **dict.fromkeys(("h", "hour"), "hour"),
+    **dict.fromkeys(("d", "day"), "day"),
+    **dict.fromkeys(("w", "week"), "week"),
+    **dict.fromkeys(("mo", "month"), "month"),
+}
+_MANY = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+_QUOTA = re.compile(r"([\d_]{1,18})(?:\.(\d{1,9}))?([kKMGB]?) ?/ ?([a-z]+)", re.ASCII)
+_MONEY = re.compile(r"\$? ?([\d_]{1,12})(?:\.(\d{1,12}))?(?: ?(?:USD|usd|\$))?", re.ASCII)
 _TIME = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PER = {**_TIME, "sec": 1000, "second": 1000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _BYTES = {
@@ -143,6 +182,71 @@ def percent(text: str) -> int:
     if not found or int(found[1]) > 100:
         raise Unreadable(f"`{text}` is not a share", "write `0%` to `100%`")
     return int(found[1])
+
+
+@lru_cache(maxsize=1024)
+def quota(text: str) -> Count:
+    """What `600/min`, `100k/min` or `1M/day` says; raises `Unreadable`."""
+    found = _QUOTA.fullmatch(text)
+    if not found or found[4] not in _WINDOWS or not found[1].strip("_"):
+        right = "write it as `600/min`, `100k/hour` or `1M/day`"
+        if re.fullmatch(r"[\d_]+[kKMGB]?", text, re.ASCII):
+            right = f"write `{text}/min`, `{text}/hour` or `{text}/day`"
+        elif found and found[4] in ("s", "sec", "second"):
+            right = "the shortest window is a minute: write `…/min`, or add `limit` to the route for bursts"
+        raise Unreadable(f"`{text}` is not so many in a window", right)
+    unit = _MANY[found[3]]
+    fraction = found[2] or ""
+    most, rest = divmod(
+        int(found[1].replace("_", "")) * unit * 10 ** len(fraction) + int(fraction or 0) * unit, 10 ** len(fraction)
+    )
+    if rest:
+        raise Unreadable(f"`{text}` is not a whole number", f"write `{most}/{found[4]}`")
+    if not 1 <= most < 2**63:
+        raise Unreadable(f"`{text}` lets nothing through", "write at least 1, or leave the model out of `models`")
+    return Count(most, _WINDOWS[found[4]])
+
+
+@lru_cache(maxsize=1024)
+def money(text: str) -> int:
+    """Picodollars of `50` or `2.50`; raises `Unreadable`."""
+    found = _MONEY.fullmatch(text)
+    if not found or not found[1].strip("_"):
+        raise Unreadable(f"`{text}` is not a sum of dollars", "write it as `50` or `2.50`")
+    return int(found[1].replace("_", "")) * PICODOLLARS + int((found[2] or "").ljust(12, "0"))
+
+
+def decimal(text: str) -> float:
+    """The number of `0.5`; raises `Unreadable`."""
+    if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text, re.ASCII):
+        raise Unreadable(f"`{text}` is not a number", "write it as `0.5`")
+    return float(text)
+
+
+@lru_cache(maxsize=256)
+def budget(text: str) -> Count:
+    """Picodollars in each window, of `50/month` or `$5/day`; raises `Unreadable`."""
+    sum_, slash, window = text.partition("/")
+    if not slash or window.strip() not in _WINDOWS:
+        right = "write it as `50/month`, `5/day`, or `{usd: 50, per: month}`"
+        raise Unreadable(f"`{text}` is not a budget", right)
+    return Count(money(sum_.strip()), _WINDOWS[window.strip()])
+
+
+@lru_cache(maxsize=256)
+def moment(text: str) -> int:
+    """Milliseconds since 1970 of a moment, or of a day's end, in UTC unless it says otherwise; raises `Unreadable`."""
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        read = datetime.fromisoformat(text)
+        read += timedelta(days=int(len(text) == len("2027-01-31")))
+    except (ValueError, OverflowError):
+        raise Unreadable(f"`{text}` is not a day or a moment", "write `2027-01-31` or `2027-01-31T12:00:00Z`") from None
+    read = read.replace(tzinfo=read.tzinfo or UTC)
+    if read.year < 1970:
+        raise Unreadable(f"`{text}` is too long ago", "write `2027-01-31` or `2027-01-31T12:00:00Z`")
+    return round(read.timestamp() * 1000)
 
 
 def show_duration(milliseconds: int) -> str:

@@ -17,7 +17,7 @@ OrNone = Annotated[int, Meta(ge=0, le=2**31)]
 class Endpoint(Noun, frozen=True, kw_only=True):
     """One address that answers."""
 
-    url: Annotated[str, about("`http://host:port` or `unix:/path`.", "http://10.0.0.1:8080")]
+    url: Annotated[str, about("`http://host:port`, `https://host:port` or `unix:/path`.", "http://10.0.0.1:8080")]
     weight: Annotated[int, Meta(ge=1, le=1000, description="Its share, 1 to 1000.")] = 1
 
 
@@ -122,6 +122,27 @@ class Retry(Noun, frozen=True, kw_only=True):
     )
 
 
+class ClientCertificate(Noun, frozen=True, kw_only=True):
+    """What is shown to upstreams that ask for a certificate."""
+
+    cert: Annotated[str, about("A file with the certificate chain in PEM.", "client.pem")]
+    key: Annotated[str, about("A file with its key in PEM.", "client.key")]
+
+
+class Tls(Noun, frozen=True, kw_only=True):
+    """How `https://` endpoints are trusted (TLS 1.2 and 1.3)."""
+
+    ca: Annotated[
+        str | None, about("A file with the authorities in PEM that are trusted; the system's unless given.")
+    ] = None
+    server_name: Annotated[
+        str | None,
+        about("The name that the certificate must bear and that SNI tells; the endpoint's own host unless given."),
+    ] = None
+    verify: Annotated[bool, about("Whether the certificate is checked; `off` lets anybody listen in.")] = True
+    client: Annotated[ClientCertificate | None, about("A certificate of our own, shown on request.")] = None
+
+
 class Upstream(Noun, frozen=True, kw_only=True):
     """A group of endpoints that serve the same thing."""
 
@@ -131,6 +152,7 @@ class Upstream(Noun, frozen=True, kw_only=True):
     balance: Annotated[
         Literal["least_latency", "least_requests", "round_robin"] | HashBalance, about("How an endpoint is chosen.")
     ] = "least_latency"
+    tls: Annotated[Tls | None, about("For `https://` endpoints: whom to trust, which name to ask for.")] = None
     pool: Annotated[Pool, about("Connections that are kept.")] = Pool()
     health: Annotated[Health, about("When an endpoint is left out.")] = Health()
     slow_start: Annotated[

@@ -1,68 +1,34 @@
-//! The anthropic dialect.
+//! The dialect of Anthropic's messages, for clients and for providers.
+//!
+//! What is translated with a choice in it:
+//! - Instructions that stand in the middle of a conversation go to the end of `system`, in their order, unless the client
+//!   itself speaks this dialect (whose newer models take `system` turns where they stand).
+//! - Turns of one role that follow each other become one; results of calls stand first in theirs.
+//! - Thinking without a signature, empty texts and the white space behind a last assistant turn are left out: the API
+//!   refuses them. An image's `detail` and a message's author in a tool's turn have no counterpart and change no meaning.
+//! - A JSON Schema for the answer becomes `output_config.format`; any JSON object is asked for in words, in `system`.
+//! - Reasoning: see `reasoning`. Call ids carry foreign signatures: see `carry`.
+//! - A temperature above 1 (OpenAI's scale ends at 2) is refused, or becomes 1 where dropping is allowed.
 
-use crate::{Answer, ApiError, ChatRequest, ErrorKind, Event, Fault, Reply, Target, Written};
+mod answer;
+mod blocks;
+mod errors;
+mod parse;
+mod reader;
+pub(crate) mod reasoning;
+mod write;
+mod writer;
 
-/// Reads a client's request.
-pub fn parse_request(_body: &[u8]) -> Result<ChatRequest, Fault> {
-    Err(Fault::unsupported(""))
-}
+pub use answer::{parse_answer, parse_count, write_answer, write_count};
+pub use errors::{parse_error, write_error};
+pub use parse::parse_request;
+pub use reader::Reader;
+pub use write::{write_count_request, write_request};
+pub use writer::Writer;
 
-/// Appends the body of a request to a provider.
-pub fn write_request(
-    _request: &ChatRequest,
-    _target: &Target<'_>,
-    _out: &mut Vec<u8>,
-) -> Result<Written, Fault> {
-    Err(Fault::unsupported(""))
-}
+pub(crate) use blocks::{arguments_or_empty, media_type_of, object_text};
+pub(crate) use errors::kind_of_message;
+pub(crate) use write::{JSON_ONLY, object_schema};
 
-/// Reads a provider's answer.
-pub fn parse_answer(_body: &[u8]) -> Result<Answer, Fault> {
-    Err(Fault::unsupported(""))
-}
-
-/// Appends the body of an answer to a client.
-pub fn write_answer(_answer: &Answer, _reply: &Reply<'_>, _out: &mut Vec<u8>) {}
-
-/// Reads a provider's refusal.
-pub fn parse_error(status: u16, _body: &[u8]) -> ApiError {
-    ApiError::new(status, ErrorKind::Server, "")
-}
-
-/// Appends the body that tells a client of an error.
-pub fn write_error(_error: &ApiError, _out: &mut Vec<u8>) {}
-
-/// Turns the provider's stream into events.
-#[derive(Debug, Default)]
-pub struct Reader;
-
-impl Reader {
-    /// At the start of a stream.
-    pub fn new() -> Self {
-        Self
-    }
-
-    /// Takes the next bytes, cut anywhere.
-    pub fn feed(&mut self, _bytes: &[u8], _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// The provider's connection ended.
-    pub fn finish(&mut self, _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-/// Turns events into the stream that a client reads.
-#[derive(Debug)]
-pub struct Writer;
-
-impl Writer {
-    /// For one client.
-    pub fn new(_reply: &Reply<'_>) -> Self {
-        Self
-    }
-
-    /// Appends what the event is in this dialect.
-    pub fn write(&mut self, _event: &Event, _out: &mut Vec<u8>) {}
-}
+#[cfg(test)]
+mod tests;

@@ -1,68 +1,31 @@
-//! The bedrock dialect.
+//! The dialect of Bedrock's Converse, for clients and for providers.
+//!
+//! The model and whether the answer is a stream are in the path, not in the body. What is translated with a choice in it:
+//! - A cache's breakpoint is a block of its own here, and a mark on the block before it in the chat form.
+//! - There is no choice of tools `none`: the tools are left out, unless the conversation has calls already (then Converse
+//!   wants them declared, and the choice is refused or dropped). Calls in a conversation without tools are declared
+//!   from their names.
+//! - Pictures by URL can't be said, but for `s3://`.
+//! - Claude's thinking and `top_k` go into `additionalModelRequestFields`, effort into `outputConfig`; see
+//!   `anthropic::reasoning` for budgets. Other models take effort alone.
+//! - The end user becomes the label `user` of `requestMetadata`.
 
-use crate::{Answer, ApiError, ChatRequest, ErrorKind, Event, Fault, Reply, Target, Written};
+mod answer;
+mod blocks;
+mod errors;
+pub mod frames;
+mod media;
+mod parse;
+mod reader;
+mod write;
+mod writer;
 
-/// Reads a client's request.
-pub fn parse_request(_body: &[u8]) -> Result<ChatRequest, Fault> {
-    Err(Fault::unsupported(""))
-}
+pub use answer::{parse_answer, parse_count, write_answer, write_count};
+pub use errors::{error_type, parse_error, write_error};
+pub use parse::{parse_count_request, parse_request};
+pub use reader::Reader;
+pub use write::{write_count_request, write_request};
+pub use writer::Writer;
 
-/// Appends the body of a request to a provider.
-pub fn write_request(
-    _request: &ChatRequest,
-    _target: &Target<'_>,
-    _out: &mut Vec<u8>,
-) -> Result<Written, Fault> {
-    Err(Fault::unsupported(""))
-}
-
-/// Reads a provider's answer.
-pub fn parse_answer(_body: &[u8]) -> Result<Answer, Fault> {
-    Err(Fault::unsupported(""))
-}
-
-/// Appends the body of an answer to a client.
-pub fn write_answer(_answer: &Answer, _reply: &Reply<'_>, _out: &mut Vec<u8>) {}
-
-/// Reads a provider's refusal.
-pub fn parse_error(status: u16, _body: &[u8]) -> ApiError {
-    ApiError::new(status, ErrorKind::Server, "")
-}
-
-/// Appends the body that tells a client of an error.
-pub fn write_error(_error: &ApiError, _out: &mut Vec<u8>) {}
-
-/// Turns the provider's stream into events.
-#[derive(Debug, Default)]
-pub struct Reader;
-
-impl Reader {
-    /// At the start of a stream.
-    pub fn new() -> Self {
-        Self
-    }
-
-    /// Takes the next bytes, cut anywhere.
-    pub fn feed(&mut self, _bytes: &[u8], _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// The provider's connection ended.
-    pub fn finish(&mut self, _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-/// Turns events into the stream that a client reads.
-#[derive(Debug)]
-pub struct Writer;
-
-impl Writer {
-    /// For one client.
-    pub fn new(_reply: &Reply<'_>) -> Self {
-        Self
-    }
-
-    /// Appends what the event is in this dialect.
-    pub fn write(&mut self, _event: &Event, _out: &mut Vec<u8>) {}
-}
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,9 @@ pub struct ChatRequest {
     /// Top-level fields that the chat form has no word for. They survive where the target speaks the dialect they
     /// came from, or one that shares its words (OpenAI and the compatibles); elsewhere each is refused or dropped.
     pub rest: Map<String, Value>,
+    /// Whose words the request came in; `rest`, here and in messages, means the same to no other. `None` for requests
+    /// that no client wrote.
+    pub dialect: Option<crate::Dialect>,
 }
 
 /// Who speaks.

@@ -50,6 +50,7 @@ impl Dialect {
         stream: Option<bool>,
     ) -> Result<ChatRequest, Fault> {
         let mut request = choose!(self, parse_request(body))?;
+        request.dialect = Some(self);
         if let Some(model) = model {
             request.model.clear();
             request.model.push_str(model);
@@ -67,6 +68,11 @@ impl Dialect {
         target: &Target<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Written, Fault> {
+        if self != Self::Responses
+            && let Some(field) = responses::stateful_field(request)
+        {
+            return Err(Fault::stateful(field));
+        }
         choose!(self, write_request(request, target, out))
     }
 
@@ -88,6 +94,20 @@ impl Dialect {
     /// Appends the body that tells a client of an error.
     pub fn write_error(self, error: &ApiError, out: &mut Vec<u8>) {
         choose!(self, write_error(error, out))
+    }
+
+    /// As records and metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Responses => "responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+            Self::Mistral => "mistral",
+            Self::Ollama => "ollama",
+        }
     }
 
     /// The media type of a streamed answer.

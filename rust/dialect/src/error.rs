@@ -51,6 +51,16 @@ impl Fault {
         let message = format!("`{path}` has no counterpart at the provider that serves this model.");
         Self { kind: FaultKind::Unsupported, message, path }
     }
+
+    /// What builds on the provider's memory, where the provider that serves the model has none.
+    pub fn stateful(path: impl Into<String>) -> Self {
+        let path = path.into();
+        let message = format!(
+            "`{path}` needs a provider that keeps responses, and the one that serves this model keeps none: send the \
+             whole conversation in `input`."
+        );
+        Self { kind: FaultKind::Unsupported, message, path }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -95,6 +105,21 @@ impl ApiError {
             request_id: None,
             retry_after_ms: None,
             native: None,
+        }
+    }
+
+    /// What a client is told whose request can't be read or written.
+    pub fn from_fault(fault: &Fault) -> Self {
+        let (kind, code) = match fault.kind {
+            FaultKind::Syntax => (ErrorKind::InvalidRequest, "invalid_json"),
+            FaultKind::Missing => (ErrorKind::InvalidRequest, "missing_required_parameter"),
+            FaultKind::Wrong => (ErrorKind::InvalidRequest, "invalid_value"),
+            FaultKind::Unsupported => (ErrorKind::Unsupported, "unsupported_parameter"),
+        };
+        Self {
+            code: Some(code.to_owned()),
+            param: (!fault.path.is_empty()).then(|| fault.path.clone()),
+            ..Self::new(kind.status(), kind, fault.message.clone())
         }
     }
 }

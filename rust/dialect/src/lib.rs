@@ -10,26 +10,49 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod carry;
+pub mod canonical;
 pub mod chat;
 pub mod cohere;
-mod convert;
+pub mod convert;
 mod dialect;
+pub mod embeddings;
 pub mod error;
+pub mod estimate;
 pub mod event;
 pub mod gemini;
+pub mod headers;
+pub mod json;
+mod effort;
+mod ids;
+mod media;
+pub mod load;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
+pub mod prefix;
+pub mod price;
 pub mod responses;
+pub mod scan;
+pub mod splice;
+pub mod sse;
+pub mod surface;
+pub mod sigv4;
+mod sequence;
+mod turns;
 pub mod usage;
+mod when;
+pub mod usage_scan;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,
     Tool, ToolChoice,
 };
+pub use convert::{Gather, replay};
 pub use dialect::{Dialect, EventReader, EventWriter};
 pub use error::{ApiError, ErrorKind, Fault};
 pub use event::{Event, PartKind};
+pub use surface::Surface;
 pub use usage::{Source, Usage};
 
 /// What a request for a provider is written with, beside the conversation itself.
@@ -53,9 +76,14 @@ pub struct Written {
 }
 
 impl Written {
-    /// A field that the target can't take: left out and named, or a fault of kind `Unsupported`.
+    /// A field that the target can't take: left out and named, or a fault of kind `Unsupported`. What changes no answer
+    /// is left out without a word; what stands for a part of the conversation is never left out.
     pub fn drop(&mut self, target: &Target<'_>, field: &str) -> Result<(), Fault> {
-        if target.drop_unsupported {
+        if HINTS.contains(&field) {
+            Ok(())
+        } else if STATE.contains(&field) {
+            Err(Fault::stateful(field))
+        } else if target.drop_unsupported {
             self.dropped.push(field.to_owned());
             Ok(())
         } else {
@@ -63,6 +91,19 @@ impl Written {
         }
     }
 }
+
+/// Top-level fields that change what a provider keeps, counts or charges, never what it answers.
+pub(crate) const HINTS: &[&str] = &[
+    "store",
+    "include",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+];
+
+/// Top-level fields that build on what OpenAI keeps between calls. Without them it would be another conversation.
+pub(crate) const STATE: &[&str] = &["previous_response_id", "conversation", "prompt", "background"];
 
 /// What an answer for a client is written with, beside the answer itself.
 #[derive(Debug, Clone)]

@@ -1,68 +1,106 @@
-//! The openai dialect.
+//! OpenAI chat completions, and all who are compatible: requests, answers, streams, errors.
+//!
+//! Fields follow the official SDK's types (`openai` on PyPI). Words of compatibles that are read too: `reasoning_content`
+//! (DeepSeek, vLLM), `reasoning` and `reasoning_details` (OpenRouter), `thinking_blocks` (signed thoughts of Anthropic,
+//! kept through OpenAI-speaking clients), `extra_content.google.thought_signature` (the same of Gemini, on a call).
 
-use crate::{Answer, ApiError, ChatRequest, ErrorKind, Event, Fault, Reply, Target, Written};
+mod answer;
+mod content;
+pub(crate) mod errors;
+mod read_request;
+mod stream_read;
+mod stream_write;
+pub(crate) mod usage;
+mod write_request;
+
+pub use answer::{parse_answer, write_answer};
+pub use errors::{parse_error, write_error};
+pub use stream_read::Reader;
+pub use stream_write::Writer;
+
+pub(crate) use answer::{finish_of, write_answer_as};
+pub(crate) use read_request::parse_request_as;
+pub(crate) use write_request::write_request_as;
+
+use crate::{ChatRequest, Dialect, Fault, Target, Written};
+
+/// Who of the family: Mistral's words are OpenAI's but for a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// OpenAI and the compatibles.
+    OpenAi,
+    /// Mistral.
+    Mistral,
+}
+
+impl Flavour {
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::OpenAi => Dialect::OpenAi,
+            Self::Mistral => Dialect::Mistral,
+        }
+    }
+}
+
+/// Whether blocks and tools of that dialect are this family's words.
+pub(crate) fn in_family(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::OpenAi | Dialect::Mistral)
+}
 
 /// Reads a client's request.
-pub fn parse_request(_body: &[u8]) -> Result<ChatRequest, Fault> {
-    Err(Fault::unsupported(""))
+pub fn parse_request(body: &[u8]) -> Result<ChatRequest, Fault> {
+    parse_request_as(Flavour::OpenAi, body)
 }
 
 /// Appends the body of a request to a provider.
 pub fn write_request(
-    _request: &ChatRequest,
-    _target: &Target<'_>,
-    _out: &mut Vec<u8>,
+    request: &ChatRequest,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
-    Err(Fault::unsupported(""))
+    write_request_as(Flavour::OpenAi, request, target, out)
 }
 
-/// Reads a provider's answer.
-pub fn parse_answer(_body: &[u8]) -> Result<Answer, Fault> {
-    Err(Fault::unsupported(""))
-}
-
-/// Appends the body of an answer to a client.
-pub fn write_answer(_answer: &Answer, _reply: &Reply<'_>, _out: &mut Vec<u8>) {}
-
-/// Reads a provider's refusal.
-pub fn parse_error(status: u16, _body: &[u8]) -> ApiError {
-    ApiError::new(status, ErrorKind::Server, "")
-}
-
-/// Appends the body that tells a client of an error.
-pub fn write_error(_error: &ApiError, _out: &mut Vec<u8>) {}
-
-/// Turns the provider's stream into events.
-#[derive(Debug, Default)]
-pub struct Reader;
-
-impl Reader {
-    /// At the start of a stream.
-    pub fn new() -> Self {
-        Self
-    }
-
-    /// Takes the next bytes, cut anywhere.
-    pub fn feed(&mut self, _bytes: &[u8], _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// The provider's connection ended.
-    pub fn finish(&mut self, _events: &mut Vec<Event>) -> Result<(), Fault> {
-        Ok(())
+/// Whether a name is one of OpenAI's own reasoning models (`o3-mini`, `gpt-5`), which know only the newer words:
+/// `max_completion_tokens`, the developer role. Compatibles know only the older ones, and both are told apart by nothing
+/// else in a request.
+pub(crate) fn is_newer(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let number = |text: &str| {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        text.get(..digits).and_then(|digits| digits.parse::<u32>().ok())
+    };
+    match (name.strip_prefix("gpt-"), name.strip_prefix('o')) {
+        (Some(rest), _) => number(rest).is_some_and(|generation| generation >= 5),
+        (_, Some(rest)) => number(rest).is_some(),
+        _ => false,
     }
 }
 
-/// Turns events into the stream that a client reads.
-#[derive(Debug)]
-pub struct Writer;
-
-impl Writer {
-    /// For one client.
-    pub fn new(_reply: &Reply<'_>) -> Self {
-        Self
-    }
-
-    /// Appends what the event is in this dialect.
-    pub fn write(&mut self, _event: &Event, _out: &mut Vec<u8>) {}
+/// Whether a name is one of OpenAI's own models, which refuse what they don't know; compatibles ignore it, or take it.
+pub(crate) fn is_own(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let family = name.strip_prefix("gpt-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    family || name.starts_with("chatgpt-") || is_newer(model)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{is_newer, is_own};
+
+    #[test]
+    fn own_models_are_told_by_their_names() {
+        for name in ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "openai/gpt-5.1", "gpt-10"] {
+            assert!(is_newer(name) && is_own(name), "{name}");
+        }
+        for name in ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "chatgpt-4o-latest"] {
+            assert!(!is_newer(name) && is_own(name), "{name}");
+        }
+        for name in ["gpt-oss-120b", "openai/gpt-oss-20b", "olmo-2", "llama", "", "deepseek-chat"] {
+            assert!(!is_newer(name) && !is_own(name), "{name}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod conversations;

@@ -1,8 +1,7 @@
 //! The AI gateway: who is asked, by which name, by whom, for how much.
 
-use serde::Deserialize;
-
 use crate::{Access, Secret};
+use serde::Deserialize;
 
 /// All that AI routes share. Times are milliseconds, money is picodollars (10⁻¹² USD), so that sums are exact.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -96,6 +95,8 @@ pub struct Provider {
     pub upstream: Option<u32>,
     /// The path of the base URL, without a slash at its end: `/v1`; empty for none.
     pub base_path: String,
+    /// For a connection to it.
+    pub connect_ms: u32,
     /// At least one; a provider without secrets has one of scheme `none`.
     pub credentials: Vec<Credential>,
     /// Fields that every call carries.
@@ -407,9 +408,9 @@ pub enum OnDisconnect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AiKey {
-    /// As records, logs and limits know it; unique.
+    /// As records, logs and limits know it; twice while its secret is rotated.
     pub name: String,
-    /// SHA-256 of the key, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the key, 64 lower-case hexadecimal digits; unique.
     pub sha256: String,
     /// Whose it is; empty for nobody's.
     pub tenant: String,

@@ -42,9 +42,9 @@ pub(crate) fn check(plan: &Plan, ai: &Ai) -> Result<(), PlanError> {
             indices(&[shadow.model], models, &here("shadow.model"))?;
         }
     }
-    unique(ai.models.iter().map(|model| &*model.name), "ai.models")?;
-    unique(ai.keys.iter().map(|key| &*key.name), "ai.keys")?;
-    unique(ai.accounts.iter().map(|account| &*account.name), "ai.accounts")?;
+    unique(ai.models.iter().map(|model| &*model.name), "ai.models", "name")?;
+    unique(ai.keys.iter().map(|key| &*key.sha256), "ai.keys", "sha256")?;
+    unique(ai.accounts.iter().map(|account| &*account.name), "ai.accounts", "name")?;
     for (at, key) in ai.keys.iter().enumerate() {
         let here = |part: &str| format!("ai.keys[{at}].{part}");
         indices(key.models.as_deref().unwrap_or_default(), models, &here("models"))?;
@@ -77,10 +77,10 @@ pub(crate) fn check(plan: &Plan, ai: &Ai) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn unique<'a>(names: impl Iterator<Item = &'a str>, list: &str) -> Result<(), PlanError> {
+fn unique<'a>(names: impl Iterator<Item = &'a str>, list: &str, part: &str) -> Result<(), PlanError> {
     let mut seen = HashSet::new();
     for (at, name) in names.enumerate() {
-        require(seen.insert(name), &format!("{list}[{at}].name"), || format!("{name:?} is there already"))?;
+        require(seen.insert(name), &format!("{list}[{at}].{part}"), || "is there already".into())?;
     }
     Ok(())
 }
