@@ -174,6 +174,20 @@ fn rule(desk: &Desk<'_>, exchange: &Exchange, call: &mut Call) {
     }
 }
 
+/// Counts a call that costs no tokens: another one's answer will do. Refused: as an error.
+pub fn count(desk: &Desk<'_>, call: &mut Call) -> Result<(), ApiError> {
+    let accounts = accounts(desk.ai, call);
+    let amounts = Amounts { requests: 1, input: 0, output: 0, usd: Some(0) };
+    let now = crate::unix_milliseconds();
+    match desk.ai.accounts.reserve(&accounts, &amounts, now, now + HELD_MOST_MS) {
+        Ok(reservation) => {
+            call.reservation = Some(reservation);
+            Ok(())
+        }
+        Err(exhausted) => Err(exhausted_error(desk.ai, &exhausted, now)),
+    }
+}
+
 /// Holds what the call is expected to take on all accounts that pay for it. Refused: which account, as an error.
 pub fn reserve(desk: &Desk<'_>, call: &mut Call) -> Result<(), (Exhausted, ApiError)> {
     let ai = desk.ai;

@@ -106,10 +106,12 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &mut Cal
     if let Some(reservation) = call.reservation.take() {
         let usage = &facts.usage;
         // A call that no provider worked for, and one that the cache answered, costs requests only.
+        let reused = matches!(facts.cache, CacheState::Hit | CacheState::Joined);
+        let tokens = |told: Option<u64>| told.filter(|_| !reused).unwrap_or(0);
         let spent = Amounts {
             requests: 1,
-            input: usage.input_total().unwrap_or(0),
-            output: usage.output_total().unwrap_or(0),
+            input: tokens(usage.input_total()),
+            output: tokens(usage.output_total()),
             usd: facts.usd.map(|usd| usd.saturating_add(call.aside_usd)),
         };
         if facts.attempts > 0 || facts.outcome == Outcome::Ok {

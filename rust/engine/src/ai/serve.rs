@@ -61,9 +61,17 @@ pub async fn call(
 ) -> Next {
     match reuse::look(desk, connection, exchange, call, body).await {
         Reuse::Ask => {}
-        Reuse::Kept(tap) => return relay::reused(desk, connection, exchange, call, *tap).await,
+        Reuse::Kept(tap) => {
+            return match admit::count(desk, call) {
+                Ok(()) => relay::reused(desk, connection, exchange, call, *tap).await,
+                Err(error) => refuse(desk, connection, exchange, call.dialect, error).await,
+            };
+        }
         Reuse::Joined(follower, begun) => {
-            return relay::joined(desk, connection, exchange, call, follower, begun).await;
+            return match admit::count(desk, call) {
+                Ok(()) => relay::joined(desk, connection, exchange, call, follower, begun).await,
+                Err(error) => refuse(desk, connection, exchange, call.dialect, error).await,
+            };
         }
         Reuse::Gone(failure) => {
             call.facts.outcome = Outcome::ClientGone;
