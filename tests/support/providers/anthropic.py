@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.http import Request
 from tests.support.providers.script import Asked, Script, Usage, reason
-from tests.support.providers.wording import NotServed, event, json_body, must, pieces, plain
+from tests.support.providers.wording import NotServed, bearer, event, json_body, must, pieces, plain
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 PREFIX = ""
@@ -15,7 +15,7 @@ STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "
 
 
 def credential(request: Request) -> str | None:
-    return request.fields.get("x-api-key")
+    return request.fields.get("x-api-key") or bearer(request)
 
 
 def read(request: Request) -> Asked:

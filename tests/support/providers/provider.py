@@ -47,6 +47,8 @@ class Provider:
         self.asked: list[Asked] = []
         self.refused: list[str] = []
         """What was wrong with requests: a test that sends none that are must find this empty."""
+        self.stop_before: dict[int, Gate] = {}
+        """Frames of streams that wait for a gate."""
         self._lock = threading.Lock()
         self._closing = False
         self._upstream = Upstream(self._answer)
@@ -77,6 +79,10 @@ class Provider:
 
     def last(self) -> Asked:
         return self.asked[-1]
+
+    def close_connections(self) -> None:
+        """Ends what is open; new connections are still taken."""
+        self._upstream.close_connections()
 
     def close(self) -> None:
         self._closing = True
@@ -171,6 +177,8 @@ class Provider:
             if at == script.fail_at:
                 _chunk(peer, self.words.failure(script))
                 break
+            if at in self.stop_before:
+                self._wait(self.stop_before[at], peer)
             if at == script.stall_at:
                 assert script.gate is not None
                 self._wait(script.gate, peer)
