@@ -52,6 +52,7 @@ pub use convert::{Gather, replay};
 pub use dialect::{Dialect, EventReader, EventWriter};
 pub use error::{ApiError, ErrorKind, Fault};
 pub use event::{Event, PartKind};
+pub use surface::Surface;
 pub use usage::{Source, Usage};
 
 /// What a request for a provider is written with, beside the conversation itself.

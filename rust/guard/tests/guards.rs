@@ -23,7 +23,7 @@ fn everything() -> LookFor {
 }
 
 fn one(look_for: LookFor, action: GuardAction) -> Guards {
-    Guards::compile(&[guard("one", GuardScope::Both, look_for, action)]).unwrap()
+    Guards::compile(&[guard("one", GuardScope::Both, look_for, action)]).expect("a good guard")
 }
 
 fn scanned(guards: &Guards, text: &str, vault: &mut Vault) -> (String, Verdict) {

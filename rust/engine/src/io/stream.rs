@@ -99,6 +99,23 @@ impl Stream {
         }
     }
 
+    /// Whether the other end is not there any more to take an answer: it broke the connection off, or closed it. What
+    /// it sent meanwhile stays to be read. If not, the task of `cx` is woken when it may be.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                let mut byte = [0];
+                let mut buf = ReadBuf::new(&mut byte);
+                match stream.poll_peek(cx, &mut buf) {
+                    Poll::Ready(Ok(read)) => read == 0,
+                    Poll::Ready(Err(_)) => true,
+                    Poll::Pending => false,
+                }
+            }
+            other => other.poll_broken(cx),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
