@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         type=Path,
         metavar="PROGRAM",
-        help="what runs a plan alone; the engine's example, built, unless given",
+        help="what runs a plan alone; built unless given",
     )
     parser.add_argument(
         "--without", metavar="PRODUCT,...", default="", help="leave out tidegate, nginx, haproxy or litellm"

@@ -251,5 +251,5 @@ def _expect_answer(running: Running, request: Request) -> None:
     told = json.loads(answer) if status == 200 else {}
     if not told.get("choices") or told.get("usage", {}).get("completion_tokens") != 150:
         raise StartError(f"{running.name} answered {status}: {answer[:300]!r}")
-    if request.path != PLAIN and ask(running.port, request.path, {}, body)[0] != 401:
+    if request.path != PLAIN and ask(running.port, request.path, {}, body)[0] == 200:
         raise StartError(f"{running.name} answered a call without a key")

@@ -97,8 +97,14 @@ def _plan(lab: Lab, provider: int, placement: Placement) -> tuple[Path, int]:
     """What Tidegate compiled of the rows' configuration, as it keeps it for a start whose configuration is broken."""
     contestant = replace(TIDEGATE_AI, name="tidegate-plan")
     running = lab.start(contestant, provider, placement)
-    lab.end(running.child)
     kept = lab.directory / f"{contestant.name}-state" / "last-good.plan"
+    end = time.monotonic() + START_SECONDS
+    # It is kept aside, by a thread that may wait for the disk.
+    while not kept.exists():
+        if time.monotonic() > end:
+            raise StartError("Tidegate kept no plan")
+        time.sleep(0.1)
+    lab.end(running.child)
     _, _, plan = kept.read_text().partition("\n")
     return lab.write("plan.json", plan), running.port
 
