@@ -130,10 +130,6 @@ impl Stream {
 
 /// Opens a plain connection to `target`.
 async fn connect(target: &Target) -> io::Result<Stream> {
-    #[cfg(feature = "memory")]
-    if let Some(pipe) = super::memory::connect(target) {
-        return pipe.await.map(Stream::Memory);
-    }
     match target {
         Target::Ip(address) => {
             let stream = TcpStream::connect(*address).await?;
@@ -163,8 +159,17 @@ impl std::fmt::Display for ConnectFault {
     }
 }
 
-/// Opens a connection to `target`, within TLS where `secure` says how.
+/// Opens a connection to `target`, within TLS where `secure` says how: for requests, which in tests go through memory.
 pub async fn connect_secure(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
+    #[cfg(feature = "memory")]
+    if let Some(pipe) = super::memory::connect(target) {
+        return pipe.await.map(Stream::Memory).map_err(ConnectFault::Connect);
+    }
+    connect_outside(target, secure).await
+}
+
+/// The same, always through the system: for probes, which run on a thread of their own.
+pub async fn connect_outside(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
     let stream = connect(target).await.map_err(ConnectFault::Connect)?;
     match secure {
         None => Ok(stream),
