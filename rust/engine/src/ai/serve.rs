@@ -156,7 +156,7 @@ async fn chain<'a>(
     let mut asked = vec![call.model];
     loop {
         let lost = match admit::reserve(desk, call) {
-            Ok(()) => match targets(desk, client, exchange, call, body).await {
+            Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, &asked)).await {
                 Ok(served) => return Ok(served),
                 Err(lost) => lost,
             },
@@ -191,13 +191,21 @@ async fn chain<'a>(
     }
 }
 
-/// The targets of one model, one after the other.
+/// Whether no fallback is left behind the models that were asked.
+fn is_last(desk: &Desk<'_>, asked: &[u32]) -> bool {
+    let mut left = asked.iter().flat_map(|model| &desk.ai.plan.models[*model as usize].fallback);
+    left.all(|fallback| asked.contains(&fallback.model))
+}
+
+/// The targets of one model, one after the other. `last_model`: there is no other, so targets that cool down are better than
+/// none. A call that finds all of them so asks one of them, once.
 async fn targets<'a>(
     desk: &Desk<'a>,
     client: Option<&Stream>,
     exchange: &mut Exchange,
     call: &mut Call,
     body: &[u8],
+    last_model: bool,
 ) -> Result<Served<'a>, Lost> {
     let Desk { worker, ai, .. } = desk;
     let model = &ai.plan.models[call.model as usize];
@@ -214,8 +222,14 @@ async fn targets<'a>(
             output: call.expected_output,
             tie: tie(desk, exchange, call, model),
             preferred: warm.filter(|_| round == 0).map(|warm| warm.target),
+            in_need: false,
         };
         let mut choice = choose::next(&ai.plan, model, prepared, &wanted, tried);
+        let all_cool_down = choice.is_none() && round == 0;
+        if all_cool_down && last_model {
+            let anyone = choose::Wanted { in_need: true, ..wanted };
+            choice = choose::next(&ai.plan, model, prepared, &anyone, tried);
+        }
         let elsewhere = last.as_ref().is_some_and(|lost| falls_back(model, lost));
         if choice.is_none() && round > 0 && !elsewhere {
             // All were tried: once more from the start, after a while.
@@ -228,7 +242,7 @@ async fn targets<'a>(
             }
             tokio::time::sleep(Duration::from_millis(wait)).await;
             worker.look_at_clock();
-            let again = choose::Wanted { now: worker.now(), ..wanted };
+            let again = choose::Wanted { now: worker.now(), in_need: last_model, ..wanted };
             choice = choose::next(&ai.plan, model, prepared, &again, tried);
         }
         let Some(choice) = choice else { break };
@@ -283,17 +297,24 @@ async fn targets<'a>(
             Err(lost) => lost,
         };
         let LostCause::Other(cause) = lost.cause else { return Err(lost) };
+        // A name that the provider does not know may be the client's own, and says nothing of others.
         let cools =
-            matches!(cause, FallbackCause::RateLimited | FallbackCause::Down | FallbackCause::TooSlow);
+            matches!(cause, FallbackCause::RateLimited | FallbackCause::Down | FallbackCause::TooSlow)
+                && lost.reason != "provider_not_found";
         if cools && model.cooldown_ms > 0 {
-            let pause = lost.retry_after_ms.unwrap_or(0).max(u64::from(model.cooldown_ms));
-            prepared.states[choice.target].cool_down(choice.credential, worker.now() + pause * 1_000_000);
+            let until = |pause: u64| worker.now().saturating_add(pause.saturating_mul(1_000_000));
+            let told = lost.retry_after_ms.map_or(0, until);
+            prepared.states[choice.target].cool_down(
+                choice.credential,
+                until(model.cooldown_ms.into()),
+                told,
+            );
         }
         worker.metrics.retry(lost.reason);
         // What the conversation itself is refused for, another target of the same model refuses too.
         let same_everywhere = matches!(cause, FallbackCause::ContextTooLong | FallbackCause::ContentFilter);
         last = Some(lost);
-        if same_everywhere {
+        if same_everywhere || all_cool_down {
             break;
         }
     }
@@ -552,7 +573,8 @@ fn shadow(desk: &Desk<'_>, call: &Call, body: &[u8]) {
         let star = apart.star.clone();
         apart.turn_to(ai, Named { model: index, star: &star });
         let work = async {
-            let Ok(Served::Opened(opened)) = targets(&desk, None, &mut exchange, &mut apart, &body).await
+            let Ok(Served::Opened(opened)) =
+                targets(&desk, None, &mut exchange, &mut apart, &body, false).await
             else {
                 return;
             };
