@@ -28,7 +28,7 @@ mod tap;
 
 use std::rc::Rc;
 
-use tidegate_dialect::{ApiError, ErrorKind, Surface, surface};
+use tidegate_dialect::{ApiError, ErrorKind, surface};
 use tidegate_http1::RequestFacts;
 use tidegate_plan::AiRoute;
 
@@ -245,11 +245,6 @@ fn behind_version(path: &str, exchange: &Exchange) -> String {
 /// The largest body that is read.
 fn exchange_bound(route: &PreparedRoute) -> usize {
     route.plan.body_bytes.map_or(BODY_BYTES, |most| most.min(usize::MAX as u64) as usize)
-}
-
-/// Whether a surface is answered without asking anybody.
-pub fn is_local(surface: Surface) -> bool {
-    matches!(surface, Surface::Models | Surface::Version | Surface::OpenApi)
 }
 
 /// The words in which the client of an AI route is told what the journey refuses; `None` for other routes.
