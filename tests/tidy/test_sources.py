@@ -112,3 +112,9 @@ def test_every_golden_configuration_has_its_plan() -> None:
     lowered = {path.stem for path in golden.glob("*.json")}
     assert written == lowered, "pytest tests/unit --update-golden"
     assert len(written) >= 25
+
+
+def test_a_golden_plan_is_the_same_wherever_the_checkout_stands() -> None:
+    for path in (ROOT / "tests/golden").rglob("*.json"):
+        assert str(ROOT) not in path.read_text(), path.name
+        assert not re.search(r'"/(?:tmp|root|home|work)/', path.read_text()), path.name
