@@ -190,6 +190,9 @@ fn push_path(wanted: &Wanted<'_>, call: &Call, out: &mut String) {
         ProviderDialect::Anthropic if *surface == Surface::CountTokens => {
             out.push_str("/v1/messages/count_tokens")
         }
+        ProviderDialect::Anthropic if *surface == Surface::Batches => {
+            let _ = write!(out, "/v1{}", call.rest_path);
+        }
         ProviderDialect::Anthropic => out.push_str("/v1/messages"),
         ProviderDialect::Gemini => {
             let _ = write!(out, "/v1beta/models/{}:{verb}", encoded(model));
@@ -258,11 +261,22 @@ pub fn is_same(client: Dialect, surface: Surface, provider: ProviderDialect) -> 
         Surface::Embeddings => {
             matches!((client, chat), (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses))
         }
+        // Cohere's words for it are everybody's.
+        Surface::Rerank => matches!(chat, Dialect::Cohere | Dialect::OpenAi),
         // OpenAI's other surfaces are spoken by all who are compatible.
         _ => {
             client == chat
                 || (client == Dialect::OpenAi && matches!(chat, Dialect::Responses | Dialect::Mistral))
         }
+    }
+}
+
+/// Whether a surface is put into another dialect's words.
+fn is_translated(surface: Surface, provider: Dialect) -> bool {
+    match surface {
+        // Who makes vectors at all.
+        Surface::Embeddings => !matches!(provider, Dialect::Anthropic | Dialect::Bedrock),
+        _ => surface.is_chat(),
     }
 }
 
@@ -282,6 +296,9 @@ pub fn body<'b>(
     if same && !call.is_edited {
         let Some(scan) = &call.scan else { return Ok(body.into()) };
         return splice(call, body, scan, name, model, provider, chat);
+    }
+    if !same && !is_translated(call.surface, chat) {
+        return Err(Fault::unsupported(call.surface.as_str()));
     }
     if call.surface == Surface::Embeddings {
         let Some(request) = &call.embed else { return Err(Fault::missing("input")) };
