@@ -43,6 +43,8 @@ pub enum Cause {
     ProviderFailed,
     /// A guard stopped the answer on its way.
     GuardBlocked,
+    /// Too many bytes of request bodies are held already.
+    BodiesFull,
     /// A token bucket is empty.
     RateLimited,
     /// Too many of one key in flight.
@@ -116,6 +118,7 @@ impl Cause {
             Self::AnswerTooLarge => "answer_too_large",
             Self::ProviderFailed => "provider_failed",
             Self::GuardBlocked => "guard_blocked",
+            Self::BodiesFull => "bodies_full",
             Self::RateLimited => "rate_limited",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::TooManyKeys => "too_many_keys",
@@ -160,6 +163,7 @@ impl Cause {
             Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
             Self::HookUpstream => 500,
             Self::TooManyKeys
+            | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
             | Self::HooksFull
@@ -193,6 +197,7 @@ impl Cause {
             Self::AnswerTooLarge => "The provider's answer is larger than is held.",
             Self::ProviderFailed => "The provider failed in the middle of its answer.",
             Self::GuardBlocked => "A guard stopped the answer.",
+            Self::BodiesFull => "Too many large requests are held already.",
             Self::RateLimited => "Too many requests; try again after the time given in Retry-After.",
             Self::TooManyInFlight | Self::TooManyKeys => "Too many requests are in flight already.",
             Self::BodyTooLarge => "The request's body is larger than is taken here.",

@@ -204,7 +204,9 @@ impl Prepared {
         };
         let ai = match plan.ai.take() {
             None => None,
-            Some(ai) => Some(PreparedAi::new(ai, before.and_then(|kept| kept.ai.as_ref()), metrics)?),
+            Some(ai) => {
+                Some(PreparedAi::new(ai, &plan.upstreams, before.and_then(|kept| kept.ai.as_ref()), metrics)?)
+            }
         };
         let server = &plan.server;
         Ok(Self {

@@ -71,6 +71,8 @@ pub struct Shared {
     pub admin_connections: AtomicUsize,
     /// The number of the plan that runs.
     pub generation: AtomicU64,
+    /// Bytes of large request bodies that are held in memory.
+    pub held_bodies: AtomicU64,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
     /// The access log of the plan that runs.

@@ -76,6 +76,7 @@ pub fn read(
         let first = first_model(ai, call).ok_or_else(|| unknown_model(""))?;
         call.asked.push_str(&ai.plan.models[first as usize].name.replace('*', ""));
         call.model = first;
+        call.is_settled = true;
         return permit(desk, call).map(|()| rendered);
     }
     let asked = std::mem::take(&mut call.asked);
@@ -170,6 +171,20 @@ fn rule(desk: &Desk<'_>, exchange: &Exchange, call: &mut Call) {
     if let Some(rule) = rule {
         let star = call.star.clone();
         call.turn_to(desk.ai, super::prepare::Named { model: rule.model, star: &star });
+    }
+}
+
+/// Counts a call that costs no tokens: another one's answer will do. Refused: as an error.
+pub fn count(desk: &Desk<'_>, call: &mut Call) -> Result<(), ApiError> {
+    let accounts = accounts(desk.ai, call);
+    let amounts = Amounts { requests: 1, input: 0, output: 0, usd: Some(0) };
+    let now = crate::unix_milliseconds();
+    match desk.ai.accounts.reserve(&accounts, &amounts, now, now + HELD_MOST_MS) {
+        Ok(reservation) => {
+            call.reservation = Some(reservation);
+            Ok(())
+        }
+        Err(exhausted) => Err(exhausted_error(desk.ai, &exhausted, now)),
     }
 }
 

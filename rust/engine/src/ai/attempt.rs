@@ -280,7 +280,7 @@ async fn once<'a>(
     if !good {
         let retry_after_ms =
             tidegate_dialect::headers::retry_after_ms(fields(&head), crate::unix_milliseconds() / 1000);
-        let error = tap.refusal(head.status, &content);
+        let error = tap.refusal(head.status, head.field(b"x-amzn-errortype"), &content);
         let blamed = matches!(error.kind, ErrorKind::Server | ErrorKind::Overloaded | ErrorKind::Timeout);
         let counts = order.upstream.counts_as_failure(head.status) && blamed;
         attempt.finish(worker, if counts { Outcome::Failed } else { Outcome::Ok }, None, "status");

@@ -1,7 +1,9 @@
 //! One call of an AI surface: what was asked, by whom, for which model, and what became of it.
 
+use std::fmt::Write as _;
+
 use tidegate_dialect::{
-    ChatRequest, Dialect, Fault, Surface,
+    ChatRequest, Dialect, Fault, Part, Surface,
     embeddings::{self, EmbedRequest, Form},
     estimate,
     scan::{Scan, scan},
@@ -41,6 +43,8 @@ pub struct Call {
     pub asked: String,
     /// Index of the model.
     pub model: u32,
+    /// Whether a model was found for it.
+    pub is_settled: bool,
     /// What the `*` of its name stands for.
     pub star: String,
     /// Whether a stream is wanted.
@@ -96,6 +100,55 @@ pub struct Content {
     pub answer: String,
 }
 
+impl Content {
+    /// The most of a prompt or an answer that is recorded, in bytes.
+    pub const MOST: usize = 256 * 1024;
+
+    /// What a call asks: the texts of its chat, or the body as it is.
+    pub fn of(call: &mut Call, body: &[u8]) -> Self {
+        let mut prompt = String::new();
+        if call.surface.is_chat()
+            && let Ok(chat) = call.chat(body)
+        {
+            for message in &chat.messages {
+                let _ = write!(prompt, "{:?}: ", message.role);
+                for part in &message.parts {
+                    match part {
+                        Part::Text { text, .. } => prompt.push_str(text),
+                        Part::ToolCall { name, arguments, .. } => drop(write!(prompt, "{name}({arguments})")),
+                        Part::ToolResult { parts, .. } => {
+                            for part in parts {
+                                if let Part::Text { text, .. } = part {
+                                    prompt.push_str(text);
+                                }
+                            }
+                        }
+                        _ => prompt.push_str("[…]"),
+                    }
+                }
+                prompt.push('\n');
+            }
+        } else {
+            prompt.push_str(&String::from_utf8_lossy(&body[..body.len().min(Self::MOST)]));
+        }
+        Self { prompt, answer: String::new() }
+    }
+
+    /// Makes it ready to be written: bounded, and with personal data masked where that is wanted.
+    pub fn finish(&mut self, redact: bool) {
+        for text in [&mut self.prompt, &mut self.answer] {
+            let mut end = text.len().min(Self::MOST);
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            if redact {
+                tidegate_guard::redact(text);
+            }
+        }
+    }
+}
+
 impl Call {
     /// A call of which only the place is known.
     pub fn new(
@@ -125,6 +178,7 @@ impl Call {
             key,
             asked: place.model.clone().unwrap_or_default(),
             model: 0,
+            is_settled: false,
             star: String::new(),
             include_usage: true,
             scan: None,
@@ -205,6 +259,7 @@ impl Call {
     /// Turns to a model.
     pub fn turn_to(&mut self, ai: &PreparedAi, named: Named<'_>) {
         self.model = named.model;
+        self.is_settled = true;
         self.star.clear();
         self.star.push_str(named.star);
         let model = &ai.plan.models[named.model as usize];
@@ -228,6 +283,7 @@ impl Call {
             key: self.key,
             asked: self.asked.clone(),
             model: self.model,
+            is_settled: self.is_settled,
             star: self.star.clone(),
             stream: self.stream,
             include_usage: self.include_usage,

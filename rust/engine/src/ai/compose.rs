@@ -49,7 +49,7 @@ pub struct Wanted<'a> {
 pub fn request(wanted: &Wanted<'_>, call: &Call, exchange: &Exchange, body: &[u8], out: &mut Vec<u8>) {
     let provider = wanted.provider;
     let mut target = String::with_capacity(128);
-    push_path(wanted, call, &mut target);
+    push_path(wanted, &call.rest_path, &mut target);
     let credential = &provider.credentials[wanted.credential].scheme;
     let method = call.method.as_str();
     if let CredentialScheme::Query { name, value } = credential {
@@ -143,7 +143,7 @@ pub fn request(wanted: &Wanted<'_>, call: &Call, exchange: &Exchange, body: &[u8
 }
 
 /// The path and query at the provider.
-fn push_path(wanted: &Wanted<'_>, call: &Call, out: &mut String) {
+fn push_path(wanted: &Wanted<'_>, rest: &str, out: &mut String) {
     let Wanted { provider, model, surface, stream, .. } = wanted;
     out.push_str(&provider.base_path);
     if let Some((_, path)) = provider.paths.iter().find(|(name, _)| name == surface.as_str()) {
@@ -172,10 +172,10 @@ fn push_path(wanted: &Wanted<'_>, call: &Call, out: &mut String) {
             if provider.dialect == ProviderDialect::Mistral && provider.base_path.is_empty() {
                 out.push_str("/v1");
             }
-            out.push_str(open_ai_path(*surface, &call.rest_path));
+            out.push_str(open_ai_path(*surface, rest));
         }
         ProviderDialect::Azure => {
-            let rest = if chat { "/chat/completions" } else { open_ai_path(*surface, &call.rest_path) };
+            let rest = if chat { "/chat/completions" } else { open_ai_path(*surface, rest) };
             if provider.api_version.is_empty() {
                 let _ = write!(out, "/openai/v1{rest}");
             } else {
@@ -191,7 +191,7 @@ fn push_path(wanted: &Wanted<'_>, call: &Call, out: &mut String) {
             out.push_str("/v1/messages/count_tokens")
         }
         ProviderDialect::Anthropic if *surface == Surface::Batches => {
-            let _ = write!(out, "/v1{}", call.rest_path);
+            let _ = write!(out, "/v1{rest}");
         }
         ProviderDialect::Anthropic => out.push_str("/v1/messages"),
         ProviderDialect::Gemini => {
@@ -409,5 +409,119 @@ fn with_form_model<'b>(body: &'b [u8], asked: &str, name: &str) -> Cow<'b, [u8]>
             [&body[..start], name.as_bytes(), &body[start + asked.len()..]].concat().into()
         }
         _ => body.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn provider(dialect: &str, base_path: &str, api_version: &str) -> Provider {
+        serde_json::from_value(json!({
+            "name": "p", "dialect": dialect, "upstream": 0, "base_path": base_path,
+            "credentials": [{"name": "key", "weight": 1, "scheme": {"kind": "none"}}],
+            "headers": [], "paths": [["rerank", "/rank/{model}"]], "unsupported": [], "region": "us-east-1",
+            "project": "proj", "api_version": api_version, "load": null, "connect_ms": 1000
+        }))
+        .expect("the plan's own shape")
+    }
+
+    fn path(provider: &Provider, surface: Surface, model: &str, stream: bool) -> String {
+        let wanted = Wanted {
+            provider,
+            credential: 0,
+            model,
+            surface,
+            stream,
+            same: false,
+            authority: "host",
+            content_type: "application/json",
+        };
+        let mut out = String::new();
+        push_path(&wanted, "/files/f-1?limit=2", &mut out);
+        out
+    }
+
+    #[test]
+    fn every_dialect_is_asked_at_its_own_address() {
+        let cases = [
+            ("openai", "/v1", "", "/v1/chat/completions", "/v1/chat/completions"),
+            ("responses", "/v1", "", "/v1/responses", "/v1/responses"),
+            ("mistral", "", "", "/v1/chat/completions", "/v1/chat/completions"),
+            ("azure", "", "", "/openai/v1/chat/completions", "/openai/v1/chat/completions"),
+            ("anthropic", "", "", "/v1/messages", "/v1/messages"),
+            (
+                "gemini",
+                "",
+                "",
+                "/v1beta/models/m:generateContent",
+                "/v1beta/models/m:streamGenerateContent?alt=sse",
+            ),
+            ("bedrock", "", "", "/model/m/converse", "/model/m/converse-stream"),
+            ("cohere", "", "", "/v2/chat", "/v2/chat"),
+            ("ollama", "", "", "/api/chat", "/api/chat"),
+        ];
+        for (dialect, base, version, whole, streamed) in cases {
+            let provider = provider(dialect, base, version);
+            assert_eq!(path(&provider, Surface::Chat, "m", false), whole, "{dialect}");
+            assert_eq!(path(&provider, Surface::Chat, "m", true), streamed, "{dialect}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_of_azure_is_named_in_the_path_where_a_version_is_configured() {
+        let azure = provider("azure", "", "2024-10-21");
+        let asked = path(&azure, Surface::Chat, "my gpt", false);
+        assert_eq!(asked, "/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21");
+    }
+
+    #[test]
+    fn a_path_of_the_configuration_goes_before_the_dialects_own() {
+        assert_eq!(path(&provider("openai", "/v1", ""), Surface::Rerank, "a/b", false), "/v1/rank/a%2Fb");
+    }
+
+    #[test]
+    fn files_go_to_the_path_that_the_client_asked_for() {
+        assert_eq!(path(&provider("openai", "/v1", ""), Surface::Files, "", false), "/v1/files/f-1?limit=2");
+    }
+
+    #[test]
+    fn batches_of_anthropics_go_to_the_path_that_the_client_asked_for() {
+        assert_eq!(path(&provider("anthropic", "", ""), Surface::Batches, "", false), "/v1/files/f-1?limit=2");
+    }
+
+    #[test]
+    fn rerankings_are_asked_of_all_who_speak_cohere_s_words_for_it() {
+        for provider in [ProviderDialect::Cohere, ProviderDialect::Openai, ProviderDialect::Azure] {
+            assert!(is_same(Dialect::Cohere, Surface::Rerank, provider), "{provider:?}");
+        }
+        assert!(!is_same(Dialect::Cohere, Surface::Rerank, ProviderDialect::Anthropic));
+    }
+
+    #[test]
+    fn what_no_provider_of_a_dialect_does_is_not_asked_of_it() {
+        assert!(is_translated(Surface::Embeddings, Dialect::Gemini));
+        assert!(!is_translated(Surface::Embeddings, Dialect::Anthropic));
+        assert!(!is_translated(Surface::CountTokens, Dialect::OpenAi), "counts are a provider's own");
+        assert!(is_translated(Surface::Responses, Dialect::Bedrock));
+    }
+
+    #[test]
+    fn a_model_in_a_path_is_one_segment() {
+        assert_eq!(encoded("anthropic.claude-v2:1"), "anthropic.claude-v2%3A1");
+        assert_eq!(encoded("plain-1.5"), "plain-1.5");
+    }
+
+    #[test]
+    fn the_model_of_a_form_is_changed_and_nothing_else() {
+        let body = b"--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nmine\r\n--x\r\n\r\nmine\r\n--x--\r\n";
+        let changed = with_form_model(body, "mine", "whisper-1");
+        let text = String::from_utf8_lossy(&changed);
+        assert!(
+            text.starts_with("--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--x")
+        );
+        assert!(text.ends_with("\r\n\r\nmine\r\n--x--\r\n"));
     }
 }

@@ -1,16 +1,16 @@
 //! What is answered without asking anybody: the models that a key may ask, and what there is.
 
-use tidegate_dialect::{Dialect, Surface};
+use tidegate_dialect::{Dialect, Surface, gemini, ollama};
 
 use super::{Desk, call::Call};
 use crate::log::{escape::json, number::push_decimal};
 
-/// The body, where the call asks for something of the kind.
+/// The body, where the call asks for something of the kind. `prefix` is where prompts are.
 pub fn answer(desk: &Desk<'_>, call: &Call, prefix: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(1024);
     match call.surface {
         Surface::OpenApi => return Some(desk.ai.prompts.openapi("/", prefix)),
-        Surface::Version => out.extend_from_slice(b"{\"version\":\"0.0.0\"}"),
+        Surface::Version => ollama::write_version(env!("CARGO_PKG_VERSION"), &mut out),
         Surface::Models => models(desk, call, &mut out)?,
         _ => return None,
     }
@@ -20,19 +20,24 @@ pub fn answer(desk: &Desk<'_>, call: &Call, prefix: &str) -> Option<Vec<u8>> {
 fn models(desk: &Desk<'_>, call: &Call, out: &mut Vec<u8>) -> Option<()> {
     let ai = desk.ai;
     let allowed = call.key.and_then(|key| ai.plan.keys[key as usize].models.as_ref());
-    let names = (ai.plan.models.iter().enumerate())
-        .filter(|(index, model)| {
-            !model.name.contains('*') && allowed.is_none_or(|allowed| allowed.contains(&(*index as u32)))
-        })
-        .map(|(_, model)| model.name.as_str());
+    let permits = |model: u32| allowed.is_none_or(|allowed| allowed.contains(&model));
     if let Some(item) = &call.place.item {
         // One of them. A name that a pattern takes exists too.
         let named = ai.model(item)?;
-        let permitted = allowed.is_none_or(|allowed| allowed.contains(&named.model));
-        return permitted.then(|| one(desk, call.dialect, item, out));
+        return permits(named.model).then(|| one(desk, call.dialect, item, out));
     }
+    let names = (ai.plan.models.iter().enumerate())
+        .filter(|(index, model)| !model.name.contains('*') && permits(*index as u32))
+        .map(|(_, model)| model.name.as_str());
     let (before, after) = match call.dialect {
-        Dialect::Gemini | Dialect::Ollama => ("{\"models\":[", "]}"),
+        Dialect::Gemini => {
+            gemini::write_models(names, out);
+            return Some(());
+        }
+        Dialect::Ollama => {
+            ollama::write_tags(names, desk.worker.shared.started_at, out);
+            return Some(());
+        }
         Dialect::Anthropic => ("{\"data\":[", "],\"has_more\":false,\"first_id\":null,\"last_id\":null}"),
         _ => ("{\"object\":\"list\",\"data\":[", "]}"),
     };
@@ -58,19 +63,12 @@ fn one(desk: &Desk<'_>, dialect: Dialect, name: &str, out: &mut Vec<u8>) {
             text("{\"name\":\"models/", "\",");
             text(
                 "\"displayName\":\"",
-                "\",\"supportedGenerationMethods\":[\"generateContent\",\"streamGenerateContent\",\"countTokens\"]}",
+                "\",\"supportedGenerationMethods\":[\"generateContent\",\"countTokens\"]}",
             );
         }
         Dialect::Anthropic => {
             text("{\"type\":\"model\",\"id\":\"", "\",");
             text("\"display_name\":\"", "\",\"created_at\":\"1970-01-01T00:00:00Z\"}");
-        }
-        Dialect::Ollama => {
-            text("{\"name\":\"", "\",");
-            text(
-                "\"model\":\"",
-                "\",\"modified_at\":\"1970-01-01T00:00:00Z\",\"size\":0,\"digest\":\"\",\"details\":{}}",
-            );
         }
         _ => {
             text("{\"id\":\"", "\",\"object\":\"model\",\"created\":");

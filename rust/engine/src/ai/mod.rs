@@ -17,6 +17,7 @@ pub mod errors;
 mod flight;
 mod guard;
 mod listing;
+mod load;
 pub mod prepare;
 mod prompt;
 pub mod record;
@@ -26,11 +27,11 @@ mod serve;
 mod state;
 mod tap;
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
-use tidegate_dialect::{ApiError, ErrorKind, surface};
-use tidegate_http1::RequestFacts;
-use tidegate_plan::AiRoute;
+use tidegate_dialect::{ApiError, Dialect, ErrorKind, surface};
+use tidegate_http1::{BodyLength, RequestFacts};
+use tidegate_plan::{AiRoute, LogContent};
 
 use crate::{
     answer::{self, Answer},
@@ -41,12 +42,42 @@ use crate::{
     stage::hook::read_body,
     worker::{Worker, WorkerPlan},
 };
-use call::Call;
+use call::{Call, Content};
 use prepare::PreparedAi;
 use record::Outcome;
 
 /// The largest body that an AI route reads where the route names no bound: what the largest provider takes.
 const BODY_BYTES: usize = 32 << 20;
+
+/// The most of request bodies that is held in memory at once, all workers together: sixteen of the largest.
+const BODIES_MOST: u64 = 16 * BODY_BYTES as u64;
+
+/// Bodies up to this are not counted: connections are bounded, and so are these.
+const BODY_SMALL: u64 = 64 << 10;
+
+/// A large body that is held; counted for as long as it is.
+struct HeldBody(Rc<Worker>, u64);
+
+impl HeldBody {
+    /// `None`: there is no room for it. One whose length is not told counts as the largest that is taken.
+    fn take(worker: &Rc<Worker>, facts: &RequestFacts, most: usize) -> Option<Self> {
+        let bytes = match facts.body {
+            BodyLength::Exact(length) => length,
+            BodyLength::None => 0,
+            BodyLength::Chunked | BodyLength::UntilClose => most as u64,
+        };
+        let counted = if bytes > BODY_SMALL { bytes.min(most as u64) } else { 0 };
+        let before = worker.shared.held_bodies.fetch_add(counted, Relaxed);
+        let held = Self(worker.clone(), counted);
+        (before + counted <= BODIES_MOST || counted == 0).then_some(held)
+    }
+}
+
+impl Drop for HeldBody {
+    fn drop(&mut self) {
+        self.0.shared.held_bodies.fetch_sub(self.1, Relaxed);
+    }
+}
 
 /// What all steps of a call share.
 pub struct Desk<'a> {
@@ -135,7 +166,12 @@ pub async fn run(
 
     // read
     let most = exchange_bound(route);
-    if let Err(failure) = read_body(worker, plan, connection, exchange, facts, most).await {
+    let held = HeldBody::take(worker, facts, most);
+    let read = match &held {
+        Some(_) => read_body(worker, plan, connection, exchange, facts, most).await,
+        None => Err(Failure::gateway(Cause::BodiesFull)),
+    };
+    if let Err(failure) = read {
         worker.look_at_clock();
         exchange.failed(failure);
         let error = errors::from_failure(failure, exchange.request_id());
@@ -151,6 +187,9 @@ pub async fn run(
                 Err(error) => refuse(&desk, connection, exchange, call.dialect, error).await,
                 Ok(edited) => {
                     let asked = edited.as_deref().unwrap_or(asked);
+                    if ai.plan.log_content != LogContent::Off {
+                        call.content = Some(Content::of(&mut call, asked));
+                    }
                     serve::call(&desk, connection, exchange, &mut call, asked).await
                 }
             }
@@ -174,7 +213,7 @@ pub async fn refuse(
     desk: &Desk<'_>,
     connection: &mut Connection,
     exchange: &mut Exchange,
-    dialect: tidegate_dialect::Dialect,
+    dialect: Dialect,
     mut error: ApiError,
 ) -> Next {
     error.request_id = Some(exchange.request_id().to_owned());
@@ -186,7 +225,17 @@ pub async fn refuse(
     if let Some(after) = error.retry_after_ms {
         answer::push_number_field(&mut fields, b"Retry-After", after.div_ceil(1000));
     }
-    let status = if (400..600).contains(&error.status) { error.status } else { error.kind.status() };
+    let mut status = if (400..600).contains(&error.status) { error.status } else { error.kind.status() };
+    match dialect {
+        // Anthropic's own word for it, which its SDKs know.
+        Dialect::Anthropic if error.kind == ErrorKind::Overloaded => status = 529,
+        // The AWS SDKs read the kind of an error from a field.
+        Dialect::Bedrock => {
+            let kind = tidegate_dialect::bedrock::error_type(error.kind);
+            answer::push_field(&mut fields, b"x-amzn-ErrorType", kind.as_bytes());
+        }
+        _ => {}
+    }
     let answer = Answer { status, content_type: b"application/json", fields: &fields, body: &body };
     let next = answer::send(desk.worker, desk.plan, connection, exchange, Some(desk.route), answer).await;
     fields.clear();
@@ -248,7 +297,7 @@ fn exchange_bound(route: &PreparedRoute) -> usize {
 }
 
 /// The words in which the client of an AI route is told what the journey refuses; `None` for other routes.
-pub fn dialect(route: &PreparedRoute, exchange: &Exchange) -> Option<tidegate_dialect::Dialect> {
+pub fn dialect(route: &PreparedRoute, exchange: &Exchange) -> Option<Dialect> {
     let tidegate_plan::Action::Ai(_) = &route.plan.action else { return None };
     let method = exchange.head.slice(exchange.head.method_name);
     Some(

@@ -16,7 +16,7 @@ use tidegate_limit::{AccountSpec, Accounts, Metric, Window};
 use tidegate_plan::{self as plan, Ai, ProviderDialect};
 use tidegate_prompt::Prompts;
 
-use super::{affinity::Affinity, cache::AnswerCache, flight::Flights, state::TargetState};
+use super::{affinity::Affinity, cache::AnswerCache, flight::Flights, load::Looks, state::TargetState};
 use crate::{metrics::Metrics, prepare::PlanRejected};
 
 /// The AI part of a plan made ready, shared by all workers.
@@ -46,6 +46,7 @@ pub struct PreparedAi {
     /// Where usage records go.
     pub journal: Option<Arc<Journal>>,
     journal_plan: Option<plan::UsageJournal>,
+    _looks: Looks,
 }
 
 /// A model name with a `*`.
@@ -108,7 +109,12 @@ impl PreparedAi {
     }
 
     /// Makes it ready. What `before` has that did not change is taken over.
-    pub fn new(plan: Ai, before: Option<&PreparedAi>, metrics: &Metrics) -> Result<Self, PlanRejected> {
+    pub fn new(
+        plan: Ai,
+        upstreams: &[plan::Upstream],
+        before: Option<&PreparedAi>,
+        metrics: &Metrics,
+    ) -> Result<Self, PlanRejected> {
         let (keys, access) = keys(&plan)?;
         let mut names = HashMap::new();
         let mut patterns = Vec::new();
@@ -127,7 +133,7 @@ impl PreparedAi {
         // The longest goes first: it says the most.
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.before.len() + pattern.after.len()));
         let known: HashMap<String, &Arc<TargetState>> = before.map(PreparedAi::states).unwrap_or_default();
-        let models = (plan.models.iter())
+        let models: Vec<PreparedModel> = (plan.models.iter())
             .map(|model| {
                 let states = model.targets.iter().map(|target| {
                     let provider = &plan.providers[target.provider as usize];
@@ -160,6 +166,7 @@ impl PreparedAi {
             }
         };
         let journal_plan = plan.journal.clone();
+        let looks = Looks::begin(&plan, upstreams, &models);
         Ok(Self {
             keys,
             access,
@@ -174,6 +181,7 @@ impl PreparedAi {
             affinity,
             journal,
             journal_plan,
+            _looks: looks,
             plan,
         })
     }

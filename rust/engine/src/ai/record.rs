@@ -2,7 +2,7 @@
 
 use tidegate_dialect::{Finish, Usage};
 use tidegate_limit::Amounts;
-use tidegate_plan::{Price, Target};
+use tidegate_plan::{LogContent, Price, Target};
 
 use super::{call::Call, prepare::PreparedAi};
 use crate::{
@@ -106,10 +106,12 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &mut Cal
     if let Some(reservation) = call.reservation.take() {
         let usage = &facts.usage;
         // A call that no provider worked for, and one that the cache answered, costs requests only.
+        let reused = matches!(facts.cache, CacheState::Hit | CacheState::Joined);
+        let tokens = |told: Option<u64>| told.filter(|_| !reused).unwrap_or(0);
         let spent = Amounts {
             requests: 1,
-            input: usage.input_total().unwrap_or(0),
-            output: usage.output_total().unwrap_or(0),
+            input: tokens(usage.input_total()),
+            output: tokens(usage.output_total()),
             usd: facts.usd.map(|usd| usd.saturating_add(call.aside_usd)),
         };
         if facts.attempts > 0 || facts.outcome == Outcome::Ok {
@@ -117,6 +119,9 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &mut Cal
         }
     }
     count(worker, ai, call);
+    if let Some(content) = &mut call.content {
+        content.finish(ai.plan.log_content == LogContent::Redacted);
+    }
     let Some(writer) = &plan.usage else { return };
     let mut line = std::mem::take(&mut *worker.small.borrow_mut());
     line.clear();
@@ -178,8 +183,11 @@ pub fn price_of<'a>(target: &'a Target, star: &str) -> Option<&'a Price> {
 
 fn count(worker: &Worker, ai: &PreparedAi, call: &Call) {
     let facts = &call.facts;
-    let Some((model, target)) = facts.served else { return };
-    let slot = ai.models[model as usize].slots[target];
+    if !call.is_settled {
+        return;
+    }
+    let (model, target) = facts.served.unwrap_or((call.model, 0));
+    let slot = ai.models.get(model as usize).and_then(|model| model.slots.get(target)).copied().unwrap_or(0);
     let counted = crate::metrics::AiCall {
         outcome: facts.outcome.as_str(),
         input: facts.usage.input_total().unwrap_or(0),

@@ -95,6 +95,7 @@ pub async fn whole(
 ) -> Next {
     call.facts.usage = tap.usage(call.input_estimate);
     call.facts.finish = tap.finished();
+    heard(call, &mut tap);
     if let Some(error) = tap.take_error() {
         call.facts.reason = "guard_blocked";
         return super::refuse(desk, connection, exchange, call.dialect, error).await;
@@ -118,6 +119,13 @@ pub async fn whole(
         call.facts.outcome = Outcome::ClientGone;
     }
     next
+}
+
+/// Takes what the model said over into the record.
+fn heard(call: &mut Call, tap: &mut Tap) {
+    if let (Some(content), Some(words)) = (&mut call.content, tap.take_words()) {
+        content.answer = words;
+    }
 }
 
 /// What every good answer tells of the gateway: who answered, and what is left of the key's limits.
@@ -432,6 +440,7 @@ async fn events(
     let tap = source.tap();
     call.facts.usage = tap.usage(call.input_estimate);
     call.facts.finish = tap.finished();
+    heard(call, tap);
     exchange.to_client = to_client;
     call.facts.outcome = match (client, &failure) {
         (false, _) => Outcome::ClientGone,

@@ -61,9 +61,17 @@ pub async fn call(
 ) -> Next {
     match reuse::look(desk, connection, exchange, call, body).await {
         Reuse::Ask => {}
-        Reuse::Kept(tap) => return relay::reused(desk, connection, exchange, call, *tap).await,
+        Reuse::Kept(tap) => {
+            return match admit::count(desk, call) {
+                Ok(()) => relay::reused(desk, connection, exchange, call, *tap).await,
+                Err(error) => refuse(desk, connection, exchange, call.dialect, error).await,
+            };
+        }
         Reuse::Joined(follower, begun) => {
-            return relay::joined(desk, connection, exchange, call, follower, begun).await;
+            return match admit::count(desk, call) {
+                Ok(()) => relay::joined(desk, connection, exchange, call, follower, begun).await,
+                Err(error) => refuse(desk, connection, exchange, call.dialect, error).await,
+            };
         }
         Reuse::Gone(failure) => {
             call.facts.outcome = Outcome::ClientGone;
@@ -202,7 +210,8 @@ async fn targets<'a>(
             preferred: warm.filter(|_| round == 0).map(|warm| warm.target),
         };
         let mut choice = choose::next(&ai.plan, model, prepared, &wanted, tried);
-        if choice.is_none() && round > 0 {
+        let elsewhere = last.as_ref().is_some_and(|lost| falls_back(model, lost));
+        if choice.is_none() && round > 0 && !elsewhere {
             // All were tried: once more from the start, after a while.
             tried = Tried::default();
             let wait =
@@ -285,6 +294,12 @@ async fn targets<'a>(
     Err(last.unwrap_or_else(|| all_cooling(desk, call)))
 }
 
+/// Whether another model is asked for what was lost: then it is asked at once, instead of waiting for this one.
+fn falls_back(model: &Model, lost: &Lost) -> bool {
+    let LostCause::Other(cause) = lost.cause else { return false };
+    model.fallback.iter().any(|fallback| fallback.on.contains(&cause))
+}
+
 fn bad_request(fault: &tidegate_dialect::Fault, exchange: &Exchange) -> Lost {
     let error = errors::from_fault(fault, exchange.request_id());
     Lost { cause: LostCause::Final, error, reason: "bad_request", retry_after_ms: None, stale: false }
@@ -356,6 +371,12 @@ async fn one<'a>(
     let request_id = exchange.request_id();
     if provider.dialect == ProviderDialect::Echo {
         return super::echo::answer(call, request_id).map(|tap| Served::Echo(Box::new(tap)));
+    }
+    if call.surface == Surface::CountTokens && !same {
+        // Nobody else counts as that provider would: an estimate is all there is.
+        let mut tap = Tap::new(call, call.dialect, false, request_id, false);
+        tap.count(call.input_estimate);
+        return Ok(Served::Echo(Box::new(tap)));
     }
     let sent = compose::body(call, body, &name, model, provider, same).map_err(|fault| {
         let error = errors::from_fault(&fault, request_id);

@@ -53,6 +53,11 @@ impl TargetState {
         }
     }
 
+    /// To the first token, in nanoseconds; `None` before the first sample.
+    pub fn first_token(&self) -> Option<u64> {
+        Some(self.first_token_ns.load(Relaxed)).filter(|known| *known > 0)
+    }
+
     /// What a call of so many output tokens is expected to take, times the calls that it would share the target with.
     /// An unknown target is the best: so it becomes known.
     pub fn expected_ns(&self, tokens: u64) -> u64 {

@@ -4,8 +4,8 @@
 //! pass as they are, and are only looked at.
 
 use tidegate_dialect::{
-    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Reply, Source,
-    Surface, Usage,
+    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Part, Reply,
+    Source, Surface, Usage,
     convert::{Gather, replay},
     embeddings::{self, EmbedAnswer, EmbedRequest, Form},
     usage_scan::{PassedStream, pass_through_usage},
@@ -32,6 +32,7 @@ pub struct Tap {
     embed: Option<(Form, EmbedRequest)>,
     answered: Option<EmbedAnswer>,
     said: Option<Answer>,
+    words: Option<Words>,
     mode: Mode,
     /// What the client gets, and has not got yet.
     pub out: Vec<u8>,
@@ -62,6 +63,45 @@ impl Names {
     }
 }
 
+/// What the model says, for the record.
+#[derive(Debug, Default)]
+struct Words {
+    /// Reads beside a stream that passes as it is.
+    reader: Option<EventReader>,
+    events: Vec<Event>,
+    text: String,
+}
+
+impl Words {
+    fn take(&mut self, event: &Event) {
+        if let Event::Delta { text, .. } = event {
+            self.text.push_str(text);
+        }
+    }
+
+    fn listen(&mut self, provider: Dialect, bytes: &[u8]) {
+        let reader = self.reader.get_or_insert_with(|| EventReader::new(provider));
+        // What can't be read is not recorded; it passes all the same.
+        let _ = reader.feed(bytes, &mut self.events);
+        for event in std::mem::take(&mut self.events) {
+            self.take(&event);
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        for part in answer.choices.iter().flat_map(|choice| &choice.parts) {
+            match part {
+                Part::Text { text, .. } | Part::Refusal { text } => self.text.push_str(text),
+                Part::ToolCall { name, arguments, .. } => {
+                    self.text.push_str(name);
+                    self.text.push_str(arguments);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one a call; boxing would cost more than it saves
 enum Mode {
@@ -82,7 +122,7 @@ impl Tap {
             client: call.dialect,
             provider,
             surface: call.surface,
-            same: same && call.guarding.is_none(),
+            same: same && call.guarding.is_none() && !(call.surface == Surface::Embeddings && call.is_edited),
             guard: call.guarding.as_ref().map(|guarding| Box::new(guarding.answers())),
             wants_stream: call.stream,
             reply: Names {
@@ -94,6 +134,7 @@ impl Tap {
             embed: call.embed.clone().map(|request| (call.form(), request)),
             answered: None,
             said: None,
+            words: call.content.is_some().then(Words::default),
             mode: Mode::Fresh,
             out: Vec::new(),
             raw: keep.then(Vec::new),
@@ -136,6 +177,9 @@ impl Tap {
 
     /// Takes an answer of the gateway's own.
     pub fn answer(&mut self, answer: &Answer) {
+        if let Some(words) = &mut self.words {
+            words.answer(answer);
+        }
         self.content = true;
         self.ended = true;
         self.usage = answer.usage;
@@ -164,6 +208,9 @@ impl Tap {
         match &mut self.mode {
             Mode::Fresh => {}
             Mode::Pass(passed) => {
+                if let Some(words) = &mut self.words {
+                    words.listen(self.provider, bytes);
+                }
                 if passed.hides() {
                     passed.filter(bytes, &mut self.out);
                 } else {
@@ -286,6 +333,9 @@ impl Tap {
     }
 
     fn note(&mut self, event: &Event) {
+        if let Some(words) = &mut self.words {
+            words.take(event);
+        }
         match event {
             Event::Open { .. } => self.content = true,
             Event::Delta { text, .. } => {
@@ -330,6 +380,11 @@ impl Tap {
             self.usage = facts.usage;
             self.finish = facts.finish;
             self.written = body.len() as u64 / 2;
+            if let Some(words) = &mut self.words
+                && let Ok(answer) = self.provider.parse_answer(&body)
+            {
+                words.answer(&answer);
+            }
             self.out = body;
             return Ok(());
         }
@@ -346,6 +401,11 @@ impl Tap {
         }
         self.answer(&answer);
         Ok(())
+    }
+
+    /// What the model said, where it is recorded.
+    pub fn take_words(&mut self) -> Option<String> {
+        self.words.take().map(|words| words.text)
     }
 
     /// The answer of a prompt's model.
@@ -376,9 +436,30 @@ impl Tap {
         Ok(())
     }
 
-    /// Reads a refusal.
-    pub fn refusal(&self, status: u16, body: &[u8]) -> ApiError {
-        self.provider.parse_error(status, body)
+    /// Reads a refusal. `kind` is Bedrock's field that names it.
+    pub fn refusal(&self, status: u16, kind: Option<&[u8]>, body: &[u8]) -> ApiError {
+        match (kind, body.strip_prefix(b"{")) {
+            (Some(kind), Some(rest)) if self.provider == Dialect::Bedrock => {
+                let mut told = b"{\"__type\":\"".to_vec();
+                let name = kind.split(|byte| *byte == b':').next().unwrap_or_default();
+                told.extend(name.iter().filter(|byte| byte.is_ascii_alphanumeric()));
+                let rest = rest.trim_ascii_start();
+                told.extend_from_slice(if rest.starts_with(b"}") { b"\"" } else { b"\"," });
+                told.extend_from_slice(rest);
+                self.provider.parse_error(status, &told)
+            }
+            _ => self.provider.parse_error(status, body),
+        }
+    }
+
+    /// Takes a count of tokens of the gateway's own.
+    pub fn count(&mut self, tokens: u64) {
+        self.content = true;
+        self.ended = true;
+        match self.client {
+            Dialect::Gemini => tidegate_dialect::gemini::write_count(tokens, None, &mut self.out),
+            _ => tidegate_dialect::anthropic::write_count(tokens, &mut self.out),
+        }
     }
 
     /// What came is no answer.
