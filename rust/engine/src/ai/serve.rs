@@ -175,14 +175,8 @@ async fn chain<'a>(
             let fallback = ai.plan.models[*model as usize].fallback.iter();
             fallback.clone().find(|fallback| fallback.on.contains(&cause) && !asked.contains(&fallback.model))
         });
-        let permitted = |model: u32| {
-            let key = call.key.map(|index| &ai.plan.keys[index as usize]);
-            key.and_then(|key| key.models.as_ref()).is_none_or(|models| models.contains(&model)) || {
-                // A fallback is the operator's choice, not the client's: the key need not name it.
-                true
-            }
-        };
-        let Some(next) = next.filter(|next| permitted(next.model)) else { return Err(lost) };
+        // A fallback is the operator's choice, not the client's: the key need not name it.
+        let Some(next) = next else { return Err(lost) };
         desk.worker.metrics.retry(lost.reason);
         asked.push(next.model);
         call.facts.fallbacks += 1;
