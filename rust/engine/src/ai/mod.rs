@@ -16,6 +16,7 @@ mod echo;
 pub mod errors;
 mod flight;
 mod guard;
+mod hedge;
 mod listing;
 mod load;
 pub mod prepare;
@@ -26,6 +27,7 @@ mod reuse;
 mod serve;
 mod state;
 mod tap;
+mod words;
 
 use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
