@@ -103,7 +103,7 @@ def connect(folder: str) -> sqlite3.Connection:
     path = os.path.join(folder, FILE)
     connection = None
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its -wal and -shm get the same mode
+        _create(path)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         # Segments are removed once they are committed here, so a commit must outlive a power cut.
@@ -119,6 +119,16 @@ def connect(folder: str) -> sqlite3.Connection:
             connection.close()
         raise
     return connection
+
+
+def _create(path: str) -> None:
+    """An empty file that its owner alone may read; its -wal and -shm get the same mode.
+
+    One that is there is not opened: to close any descriptor of a file gives up all locks that the process has on it
+    (POSIX), and with them those of its other connections, under whom the next one to leave would remove the -wal.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @contextlib.contextmanager

@@ -199,8 +199,13 @@ impl Upstream {
         Some(Attempt { endpoint, upstream: self, ticket, started: now, open: true })
     }
 
+    /// Whether there is an endpoint that is well and was not tried.
+    pub fn has_untried(&self, tried: &Tried) -> bool {
+        self.cluster.borrow().has_untried(tried)
+    }
+
     /// The endpoint with that key (its low half), if it is well and has not clearly more to do than its share.
-    pub fn attempt_near(&self, now: u64, key: u32) -> Option<Attempt<'_>> {
+    pub fn attempt_near(&self, now: u64, key: u32, tried: &mut Tried) -> Option<Attempt<'_>> {
         /// Calls above the mean that a warm cache is worth.
         const MORE: u32 = 4;
         let mut cluster = self.cluster.borrow_mut();
@@ -214,6 +219,7 @@ impl Upstream {
         }
         let endpoint = endpoints[at].clone();
         let ticket = cluster.started(at as u32);
+        tried.insert(ticket);
         Some(Attempt { endpoint, upstream: self, ticket, started: now, open: true })
     }
 

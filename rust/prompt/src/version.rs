@@ -30,6 +30,19 @@ pub enum Role {
     Assistant,
 }
 
+impl Role {
+    /// As chat requests name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Developer => "developer",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
 /// One version of a prompt.
 #[derive(Debug)]
 pub struct Version {

@@ -3,6 +3,7 @@
 //! An attempt knows nothing of the client's connection but that it may break: so two may run side by side.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     task::{Context, Poll, ready},
 };
@@ -42,6 +43,8 @@ pub struct Order<'a, 'o> {
     pub upstream: &'a Upstream,
     /// The endpoint that served the beginning of the conversation last.
     pub near: Option<u32>,
+    /// Endpoints that this call has tried already.
+    pub tried: &'o Cell<Tried>,
     /// Ties calls to an endpoint, where the balance goes by a key.
     pub tie: Option<u64>,
     /// For a connection.
@@ -90,6 +93,7 @@ pub async fn make<'a>(
     client: Option<&Stream>,
 ) -> Result<Open<'a>, (Lost, Tap)> {
     let deadline = worker.timers.deadline();
+    let before = order.tried.get();
     let mut fresh = false;
     loop {
         match once(worker, plan, order, &mut tap, client, &deadline, fresh).await {
@@ -110,7 +114,10 @@ pub async fn make<'a>(
                 });
             }
             // A kept connection that had ended says nothing of its endpoint.
-            Err(lost) if lost.stale && !fresh => fresh = true,
+            Err(lost) if lost.stale && !fresh => {
+                fresh = true;
+                order.tried.set(before);
+            }
             Err(lost) => return Err((lost, tap)),
         }
     }
@@ -139,9 +146,11 @@ async fn once<'a>(
 ) -> Result<Begun<'a>, Lost> {
     let lost = |failure: Failure| Lost::failed(failure, order.request_id);
     let bounded = |milliseconds| bounded(worker, order.due, milliseconds);
-    let mut tried = Tried::NONE;
-    let near = order.near.and_then(|key| order.upstream.attempt_near(worker.now(), key));
+    let mut tried = order.tried.get();
+    let near = order.near.filter(|_| tried.is_empty());
+    let near = near.and_then(|key| order.upstream.attempt_near(worker.now(), key, &mut tried));
     let attempt = near.or_else(|| order.upstream.attempt(worker.now(), order.tie, &mut tried));
+    order.tried.set(tried);
     let mut attempt = attempt.ok_or_else(|| lost(Failure::upstream(Cause::NoEndpoint)))?;
     let wait = Wait { deadline, client };
     let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh).await;

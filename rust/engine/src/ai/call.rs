@@ -233,11 +233,8 @@ impl Call {
     pub fn chat(&mut self, body: &[u8]) -> Result<&mut ChatRequest, Fault> {
         if self.chat.is_none() {
             let model = self.place.model.as_deref();
-            let chat = match self.surface {
-                // Ollama's two surfaces are told apart by their bodies.
-                _ => self.dialect.parse_request(body, model, self.place.stream)?,
-            };
-            self.chat = Some(chat);
+            // Ollama's two surfaces are told apart by their bodies.
+            self.chat = Some(self.dialect.parse_request(body, model, self.place.stream)?);
         }
         self.chat.as_mut().ok_or_else(|| Fault::missing("messages"))
     }

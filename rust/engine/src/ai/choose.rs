@@ -28,6 +28,8 @@ pub struct Wanted {
     pub tie: Option<u64>,
     /// The target that served the prompt's beginning last.
     pub preferred: Option<usize>,
+    /// Whether there is nobody else: then those that cool down are asked too, but for those who asked for it.
+    pub in_need: bool,
 }
 
 /// Pairs that were tried by this call, as bits: targets beyond the 8th, and credentials beyond the 8th, share.
@@ -50,7 +52,7 @@ impl Tried {
     }
 }
 
-/// Chooses among those that were not tried and do not cool down; `None` where there is none.
+/// Chooses among those that were not tried and do not cool down (see [`Wanted::in_need`]); `None` where there is none.
 pub fn next(
     ai: &Ai,
     model: &Model,
@@ -142,7 +144,8 @@ fn credential(
 ) -> Option<usize> {
     let credentials = &ai.providers[model.targets[target].provider as usize].credentials;
     let left = |credential: &usize| {
-        !tried.contains(Choice { target, credential: *credential }) && state.is_cool(*credential, wanted.now)
+        let free = if wanted.in_need { TargetState::is_free_in_need } else { TargetState::is_cool };
+        !tried.contains(Choice { target, credential: *credential }) && free(state, *credential, wanted.now)
     };
     if let [_] = &credentials[..] {
         return Some(0).filter(left);

@@ -190,6 +190,9 @@ fn push_path(wanted: &Wanted<'_>, rest: &str, out: &mut String) {
         ProviderDialect::Anthropic if *surface == Surface::CountTokens => {
             out.push_str("/v1/messages/count_tokens")
         }
+        ProviderDialect::Anthropic if *surface == Surface::Batches => {
+            let _ = write!(out, "/v1{rest}");
+        }
         ProviderDialect::Anthropic => out.push_str("/v1/messages"),
         ProviderDialect::Gemini => {
             let _ = write!(out, "/v1beta/models/{}:{verb}", encoded(model));
@@ -258,11 +261,22 @@ pub fn is_same(client: Dialect, surface: Surface, provider: ProviderDialect) -> 
         Surface::Embeddings => {
             matches!((client, chat), (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses))
         }
+        // Cohere's words for it are everybody's.
+        Surface::Rerank => matches!(chat, Dialect::Cohere | Dialect::OpenAi),
         // OpenAI's other surfaces are spoken by all who are compatible.
         _ => {
             client == chat
                 || (client == Dialect::OpenAi && matches!(chat, Dialect::Responses | Dialect::Mistral))
         }
+    }
+}
+
+/// Whether a surface is put into another dialect's words.
+fn is_translated(surface: Surface, provider: Dialect) -> bool {
+    match surface {
+        // Who makes vectors at all.
+        Surface::Embeddings => !matches!(provider, Dialect::Anthropic | Dialect::Bedrock),
+        _ => surface.is_chat(),
     }
 }
 
@@ -282,6 +296,9 @@ pub fn body<'b>(
     if same && !call.is_edited {
         let Some(scan) = &call.scan else { return Ok(body.into()) };
         return splice(call, body, scan, name, model, provider, chat);
+    }
+    if !same && !is_translated(call.surface, chat) {
+        return Err(Fault::unsupported(call.surface.as_str()));
     }
     if call.surface == Surface::Embeddings {
         let Some(request) = &call.embed else { return Err(Fault::missing("input")) };
@@ -468,6 +485,27 @@ mod tests {
     #[test]
     fn files_go_to_the_path_that_the_client_asked_for() {
         assert_eq!(path(&provider("openai", "/v1", ""), Surface::Files, "", false), "/v1/files/f-1?limit=2");
+    }
+
+    #[test]
+    fn batches_of_anthropics_go_to_the_path_that_the_client_asked_for() {
+        assert_eq!(path(&provider("anthropic", "", ""), Surface::Batches, "", false), "/v1/files/f-1?limit=2");
+    }
+
+    #[test]
+    fn rerankings_are_asked_of_all_who_speak_cohere_s_words_for_it() {
+        for provider in [ProviderDialect::Cohere, ProviderDialect::Openai, ProviderDialect::Azure] {
+            assert!(is_same(Dialect::Cohere, Surface::Rerank, provider), "{provider:?}");
+        }
+        assert!(!is_same(Dialect::Cohere, Surface::Rerank, ProviderDialect::Anthropic));
+    }
+
+    #[test]
+    fn what_no_provider_of_a_dialect_does_is_not_asked_of_it() {
+        assert!(is_translated(Surface::Embeddings, Dialect::Gemini));
+        assert!(!is_translated(Surface::Embeddings, Dialect::Anthropic));
+        assert!(!is_translated(Surface::CountTokens, Dialect::OpenAi), "counts are a provider's own");
+        assert!(is_translated(Surface::Responses, Dialect::Bedrock));
     }
 
     #[test]

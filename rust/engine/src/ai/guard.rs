@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use serde_json::Value;
-use tidegate_dialect::{Answer, ApiError, ChatRequest, ErrorKind, Event, Fault, Part, PartKind, Surface};
+use tidegate_dialect::{
+    Answer, ApiError, ChatRequest, ErrorKind, Event, Fault, Part, PartKind, Surface, texts::Texts,
+};
 use tidegate_guard::{Blocked, Direction, Guards, Restorer, StreamScan, Vault, Verdict, Written};
 
 use super::{Desk, call::Call, errors};
@@ -46,11 +47,11 @@ pub fn request(
             let chat = call.chat(body).map_err(|fault| bad(&fault))?;
             guarding.chat(chat)
         } else if call.scan.is_some() {
-            let mut value = tidegate_dialect::json::parse(body).map_err(|fault| bad(&fault))?;
-            let masked = guarding.value(&mut value);
+            let mut texts = Texts::parse(body).map_err(|fault| bad(&fault))?;
+            let masked = guarding.texts(&mut texts);
             if matches!(masked, Ok(1..)) {
                 let mut out = Vec::with_capacity(body.len());
-                tidegate_dialect::json::append(&value, &mut out);
+                texts.write(&mut out);
                 edited = Some(out);
             }
             masked
@@ -124,30 +125,13 @@ impl Guarding {
         Ok(masked)
     }
 
-    /// All texts of a body that the model reads: `input`, `prompt`, `query`, `documents`.
-    fn value(&mut self, value: &mut Value) -> Result<u32, Blocked> {
+    fn texts(&mut self, texts: &mut Texts) -> Result<u32, Blocked> {
         let mut masked = 0;
-        for name in
-            ["input", "inputs", "texts", "prompt", "query", "documents", "content", "contents", "requests"]
-        {
-            if let Some(member) = value.get_mut(name) {
-                masked += self.strings(member)?;
-            }
-        }
+        texts.each(|text| {
+            masked += self.text(text)?;
+            Ok(())
+        })?;
         Ok(masked)
-    }
-
-    fn strings(&mut self, value: &mut Value) -> Result<u32, Blocked> {
-        match value {
-            Value::String(text) => self.text(text),
-            Value::Array(items) => {
-                items.iter_mut().try_fold(0, |masked, item| Ok(masked + self.strings(item)?))
-            }
-            Value::Object(map) => {
-                map.values_mut().try_fold(0, |masked, item| Ok(masked + self.strings(item)?))
-            }
-            _ => Ok(0),
-        }
     }
 
     /// What looks at the answer.

@@ -1,7 +1,6 @@
 //! Prompts as APIs: inputs in, the conversation that they make, and what was promised out.
 
-use serde_json::{Map, Value, json};
-use tidegate_dialect::{Answer, ApiError, ErrorKind, Part};
+use tidegate_dialect::{Answer, ApiError, ErrorKind, Part, json};
 use tidegate_prompt::{PIN_HEADER, Role, Version};
 
 use super::{Desk, call::Call, prepare::PreparedAi};
@@ -34,39 +33,42 @@ pub fn render(
         error
     };
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let inputs = tidegate_dialect::json::parse(body).map_err(|fault| bad(fault.path, fault.message))?;
+    let inputs = json::parse(body).map_err(|fault| bad(fault.path, fault.message))?;
     let messages = version.render(&inputs).map_err(|fault| bad(fault.path, fault.message))?;
     call.prompt = format!("{name}@{}", version.name);
     let model = ai.plan.models.get(version.model as usize).map_or("", |model| &model.name);
-    let mut out = Vec::with_capacity(1024);
-    tidegate_dialect::json::append(&request(version, model, messages), &mut out);
-    Ok(out)
+    Ok(request(version, model, &messages))
 }
 
-fn request(version: &Version, model: &str, messages: Vec<(Role, String)>) -> Value {
-    let mut request: Map<String, Value> = version.parameters.clone();
-    let messages: Vec<Value> = messages
-        .into_iter()
-        .map(|(role, text)| {
-            let role = match role {
-                Role::System => "system",
-                Role::Developer => "developer",
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            };
-            json!({"role": role, "content": text})
-        })
-        .collect();
-    request.insert("model".into(), model.into());
-    request.insert("messages".into(), messages.into());
-    // What was promised is checked when it is whole.
-    request.remove("stream");
-    if let Some(schema) = version.output_schema() {
-        request.entry("response_format").or_insert_with(
-            || json!({"type": "json_schema", "json_schema": {"name": "output", "schema": schema, "strict": true}}),
-        );
+/// The chat request, in OpenAI's words.
+fn request(version: &Version, model: &str, messages: &[(Role, String)]) -> Vec<u8> {
+    /// Ours to say. Of `stream`: what was promised is checked when it is whole.
+    const OURS: [&str; 3] = ["model", "messages", "stream"];
+    let mut out = Vec::with_capacity(1024);
+    let mut request = json::Object::begin(&mut out);
+    request.put("model", model);
+    let mut said = request.array("messages");
+    for (role, text) in messages {
+        let mut message = said.object();
+        message.put("role", role.as_str());
+        message.put_and_end("content", text);
     }
-    Value::Object(request)
+    said.end();
+    for (name, value) in version.parameters.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+        request.put(name, value);
+    }
+    if let Some(schema) = version.output_schema()
+        && !version.parameters.contains_key("response_format")
+    {
+        let mut format = request.object("response_format");
+        format.put("type", "json_schema");
+        let mut wanted = format.object("json_schema");
+        wanted.put("name", "output").put("schema", schema);
+        wanted.put_and_end("strict", &true);
+        format.end();
+    }
+    request.end();
+    out
 }
 
 /// Writes what the caller of a prompt gets for the model's answer.
@@ -85,7 +87,7 @@ pub fn answer(ai: &PreparedAi, prompt: &str, answer: &Answer, out: &mut Vec<u8>)
     };
     match version.answer(&said) {
         Ok(value) => {
-            tidegate_dialect::json::append(&value, out);
+            json::append(&value, out);
             Ok(())
         }
         Err(fault) => {

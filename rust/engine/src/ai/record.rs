@@ -1,8 +1,8 @@
 //! The one usage record that every call ends in, written to the journal as a line of JSON.
 
-use tidegate_dialect::{Finish, Usage};
+use tidegate_dialect::{Finish, Surface, Usage};
 use tidegate_limit::Amounts;
-use tidegate_plan::{LogContent, Price, Target};
+use tidegate_plan::{LogContent, Price, ProviderDialect, Target};
 
 use super::{call::Call, prepare::PreparedAi};
 use crate::{
@@ -102,7 +102,8 @@ pub struct Facts {
 /// Books the call: budgets, counters, the journal.
 pub fn write(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &mut Call, exchange: &Exchange) {
     let facts = &mut call.facts;
-    facts.usd = price(ai, &call.star, facts, &facts.usage).or((facts.attempts == 0).then_some(0));
+    let free = facts.attempts == 0 || call.surface == Surface::CountTokens;
+    facts.usd = price(ai, &call.star, facts, &facts.usage).or(free.then_some(0));
     if let Some(reservation) = call.reservation.take() {
         let usage = &facts.usage;
         // A call that no provider worked for, and one that the cache answered, costs requests only.
@@ -168,6 +169,9 @@ pub fn price(ai: &PreparedAi, star: &str, facts: &Facts, usage: &Usage) -> Optio
         return Some(0);
     }
     let target = ai.plan.models.get(model as usize)?.targets.get(target)?;
+    if ai.plan.providers[target.provider as usize].dialect == ProviderDialect::Echo {
+        return Some(0);
+    }
     tidegate_dialect::price::cost(price_of(target, star)?, usage)
 }
 

@@ -12,6 +12,7 @@ use std::{
 use tidegate_dialect::{ApiError, Dialect, ErrorKind, Source, Surface, Usage, headers::headroom};
 use tidegate_limit::Metric;
 use tidegate_plan::{CredentialScheme, FallbackCause, Hedge, Model, ProviderDialect};
+use tidegate_upstream::Tried as Endpoints;
 
 use super::{
     Desk, admit,
@@ -156,7 +157,7 @@ async fn chain<'a>(
     let mut asked = vec![call.model];
     loop {
         let lost = match admit::reserve(desk, call) {
-            Ok(()) => match targets(desk, client, exchange, call, body).await {
+            Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, &asked)).await {
                 Ok(served) => return Ok(served),
                 Err(lost) => lost,
             },
@@ -174,14 +175,8 @@ async fn chain<'a>(
             let fallback = ai.plan.models[*model as usize].fallback.iter();
             fallback.clone().find(|fallback| fallback.on.contains(&cause) && !asked.contains(&fallback.model))
         });
-        let permitted = |model: u32| {
-            let key = call.key.map(|index| &ai.plan.keys[index as usize]);
-            key.and_then(|key| key.models.as_ref()).is_none_or(|models| models.contains(&model)) || {
-                // A fallback is the operator's choice, not the client's: the key need not name it.
-                true
-            }
-        };
-        let Some(next) = next.filter(|next| permitted(next.model)) else { return Err(lost) };
+        // A fallback is the operator's choice, not the client's: the key need not name it.
+        let Some(next) = next else { return Err(lost) };
         desk.worker.metrics.retry(lost.reason);
         asked.push(next.model);
         call.facts.fallbacks += 1;
@@ -191,19 +186,30 @@ async fn chain<'a>(
     }
 }
 
-/// The targets of one model, one after the other.
+/// Whether no fallback is left behind the models that were asked.
+fn is_last(desk: &Desk<'_>, asked: &[u32]) -> bool {
+    let mut left = asked.iter().flat_map(|model| &desk.ai.plan.models[*model as usize].fallback);
+    left.all(|fallback| asked.contains(&fallback.model))
+}
+
+/// The targets of one model, one after the other. `last_model`: there is no other, so targets that cool down are better than
+/// none. A call that finds all of them so asks one of them, once.
 async fn targets<'a>(
     desk: &Desk<'a>,
     client: Option<&Stream>,
     exchange: &mut Exchange,
     call: &mut Call,
     body: &[u8],
+    last_model: bool,
 ) -> Result<Served<'a>, Lost> {
-    let Desk { worker, ai, .. } = desk;
+    let Desk { worker, plan, ai, .. } = desk;
     let model = &ai.plan.models[call.model as usize];
     let prepared = &ai.models[call.model as usize];
     let due = if model.total_ms > 0 { call.started + u64::from(model.total_ms) * 1_000_000 } else { 0 };
     let mut tried = Tried::default();
+    // The target that was asked last, and those of its endpoints that were tried.
+    let mut at_endpoints = (usize::MAX, Cell::<Endpoints>::default());
+    let mut in_need = false;
     let mut last: Option<Lost> = None;
     let mut backoff = u64::from(model.backoff_ms);
     let warm = warm(desk, call, model, body);
@@ -214,12 +220,19 @@ async fn targets<'a>(
             output: call.expected_output,
             tie: tie(desk, exchange, call, model),
             preferred: warm.filter(|_| round == 0).map(|warm| warm.target),
+            in_need,
         };
         let mut choice = choose::next(&ai.plan, model, prepared, &wanted, tried);
+        if choice.is_none() && round == 0 && last_model {
+            in_need = true;
+            let anyone = choose::Wanted { in_need, ..wanted };
+            choice = choose::next(&ai.plan, model, prepared, &anyone, tried);
+        }
         let elsewhere = last.as_ref().is_some_and(|lost| falls_back(model, lost));
         if choice.is_none() && round > 0 && !elsewhere {
             // All were tried: once more from the start, after a while.
             tried = Tried::default();
+            at_endpoints = (usize::MAX, Cell::default());
             let wait =
                 last.as_ref().and_then(|lost| lost.retry_after_ms).unwrap_or_else(|| jittered(backoff));
             backoff = backoff.saturating_mul(2);
@@ -228,10 +241,14 @@ async fn targets<'a>(
             }
             tokio::time::sleep(Duration::from_millis(wait)).await;
             worker.look_at_clock();
-            let again = choose::Wanted { now: worker.now(), ..wanted };
+            let again = choose::Wanted { now: worker.now(), in_need: last_model, ..wanted };
             choice = choose::next(&ai.plan, model, prepared, &again, tried);
         }
         let Some(choice) = choice else { break };
+        if at_endpoints.0 != choice.target {
+            at_endpoints = (choice.target, Cell::default());
+        }
+        let tried_before = tried;
         tried.insert(choice);
         call.facts.attempts += 1;
         exchange.attempts = call.facts.attempts;
@@ -253,7 +270,7 @@ async fn targets<'a>(
             call.chat(body).map_err(|fault| bad_request(&fault, exchange))?;
         }
         let (served, second) = {
-            let first = one(desk, client, exchange, call, body, model, choice, due, near);
+            let first = one(desk, client, exchange, call, body, model, choice, due, near, &at_endpoints.1);
             match &model.hedge {
                 None => (first.await, None),
                 Some(hedge) => {
@@ -283,17 +300,30 @@ async fn targets<'a>(
             Err(lost) => lost,
         };
         let LostCause::Other(cause) = lost.cause else { return Err(lost) };
+        // A name that the provider does not know may be the client's own, and says nothing of others.
         let cools =
-            matches!(cause, FallbackCause::RateLimited | FallbackCause::Down | FallbackCause::TooSlow);
-        if cools && model.cooldown_ms > 0 {
-            let pause = lost.retry_after_ms.unwrap_or(0).max(u64::from(model.cooldown_ms));
-            prepared.states[choice.target].cool_down(choice.credential, worker.now() + pause * 1_000_000);
+            matches!(cause, FallbackCause::RateLimited | FallbackCause::Down | FallbackCause::TooSlow)
+                && lost.reason != "provider_not_found";
+        // Another endpoint of the same provider may do better: then it is the endpoint that failed, not the target.
+        let upstream = ai.plan.providers[model.targets[choice.target].provider as usize].upstream;
+        let others =
+            upstream.is_some_and(|index| plan.upstreams[index as usize].has_untried(&at_endpoints.1.get()));
+        if cools && others {
+            tried = tried_before;
+        } else if cools && model.cooldown_ms > 0 {
+            let until = |pause: u64| worker.now().saturating_add(pause.saturating_mul(1_000_000));
+            let told = lost.retry_after_ms.map_or(0, until);
+            prepared.states[choice.target].cool_down(
+                choice.credential,
+                until(model.cooldown_ms.into()),
+                told,
+            );
         }
         worker.metrics.retry(lost.reason);
         // What the conversation itself is refused for, another target of the same model refuses too.
         let same_everywhere = matches!(cause, FallbackCause::ContextTooLong | FallbackCause::ContentFilter);
         last = Some(lost);
-        if same_everywhere {
+        if same_everywhere || (in_need && !others) {
             break;
         }
     }
@@ -368,6 +398,7 @@ async fn one<'a>(
     choice: Choice,
     due: u64,
     near: Option<u32>,
+    endpoints: &Cell<Endpoints>,
 ) -> Result<Served<'a>, Lost> {
     let Desk { worker, plan, ai, .. } = desk;
     let target = &model.targets[choice.target];
@@ -413,6 +444,7 @@ async fn one<'a>(
         request: &request,
         upstream,
         near,
+        tried: endpoints,
         tie: tie(desk, exchange, call, model),
         connect_ms: provider.connect_ms,
         first_token_ms: model.first_token_ms,
@@ -488,7 +520,8 @@ async fn hedged<'a>(
             return None;
         }
         begun.set(Some(choice));
-        Some(one(desk, client, exchange, call, body, model, choice, due, None).await)
+        let endpoints = Cell::default();
+        Some(one(desk, client, exchange, call, body, model, choice, due, None, &endpoints).await)
     };
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut first_lost, mut second_over) = (None, false);
@@ -552,7 +585,8 @@ fn shadow(desk: &Desk<'_>, call: &Call, body: &[u8]) {
         let star = apart.star.clone();
         apart.turn_to(ai, Named { model: index, star: &star });
         let work = async {
-            let Ok(Served::Opened(opened)) = targets(&desk, None, &mut exchange, &mut apart, &body).await
+            let Ok(Served::Opened(opened)) =
+                targets(&desk, None, &mut exchange, &mut apart, &body, false).await
             else {
                 return;
             };

@@ -28,6 +28,8 @@ pub struct TargetState {
 pub struct CredentialState {
     /// Left out until then, in nanoseconds since the engine started.
     cooling_until: AtomicU64,
+    /// The provider itself asked to be left alone until then.
+    told_until: AtomicU64,
     /// The smaller share that is left of the provider's limits, in thousandths, plus one; 0 where it never said.
     headroom: AtomicU64,
     headroom_at: AtomicU64,
@@ -70,10 +72,16 @@ impl TargetState {
         self.credentials.get(credential).is_none_or(|kept| kept.cooling_until.load(Relaxed) <= now)
     }
 
-    /// Leaves the credential out until then.
-    pub fn cool_down(&self, credential: usize, until: u64) {
+    /// Whether the credential may be used where there is nobody else: its cooldown is our guess, unless the provider named it.
+    pub fn is_free_in_need(&self, credential: usize, now: u64) -> bool {
+        self.credentials.get(credential).is_none_or(|kept| kept.told_until.load(Relaxed) <= now)
+    }
+
+    /// Leaves the credential out until then; `told_until` is what the provider asked for, 0 for nothing.
+    pub fn cool_down(&self, credential: usize, until: u64, told_until: u64) {
         if let Some(kept) = self.credentials.get(credential) {
-            kept.cooling_until.fetch_max(until, Relaxed);
+            kept.cooling_until.fetch_max(until.max(told_until), Relaxed);
+            kept.told_until.fetch_max(told_until, Relaxed);
         }
     }
 
@@ -83,6 +91,7 @@ impl TargetState {
             && kept.cooling_until.load(Relaxed) != 0
         {
             kept.cooling_until.store(0, Relaxed);
+            kept.told_until.store(0, Relaxed);
         }
     }
 
@@ -143,18 +152,27 @@ mod tests {
     #[test]
     fn a_credential_cools_down_and_a_good_answer_ends_that_early() {
         let state = TargetState::new(2);
-        state.cool_down(0, 100);
+        state.cool_down(0, 100, 0);
         assert!(!state.is_cool(0, 99) && state.is_cool(1, 99) && state.is_cool(0, 100));
         state.warmed(0);
         assert!(state.is_cool(0, 1));
     }
 
     #[test]
+    fn in_need_only_what_the_provider_asked_for_holds() {
+        let state = TargetState::new(2);
+        state.cool_down(0, 100, 0);
+        state.cool_down(1, 100, 60);
+        assert!(state.is_free_in_need(0, 1) && !state.is_free_in_need(1, 59) && state.is_free_in_need(1, 60));
+        assert!(!state.is_cool(1, 60));
+    }
+
+    #[test]
     fn a_target_is_cool_as_soon_as_one_credential_is() {
         let state = TargetState::new(2);
-        state.cool_down(0, 100);
+        state.cool_down(0, 100, 0);
         assert_eq!(state.cool_at(50), None);
-        state.cool_down(1, 80);
+        state.cool_down(1, 80, 0);
         assert_eq!(state.cool_at(50), Some(80));
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::*;
+use super::super::*;
 use crate::{
     Answer, ChatRequest, Choice, ErrorKind, Event, EventReader, EventWriter, Finish, Gather, Media, Part,
     Reply, Role, Source, Target, Tool, ToolChoice, Usage, replay,
