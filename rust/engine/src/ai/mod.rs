@@ -16,6 +16,7 @@ mod echo;
 pub mod errors;
 mod flight;
 mod guard;
+mod hedge;
 mod listing;
 mod load;
 pub mod prepare;
@@ -24,6 +25,7 @@ pub mod record;
 mod relay;
 mod reuse;
 mod serve;
+mod shadow;
 mod state;
 mod tap;
 
