@@ -25,9 +25,9 @@ pub mod record;
 mod relay;
 mod reuse;
 mod serve;
-mod shadow;
 mod state;
 mod tap;
+mod words;
 
 use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 

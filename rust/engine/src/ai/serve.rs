@@ -16,12 +16,11 @@ use super::{
     choose::{self, Choice, Tried},
     compose, errors,
     errors::{Lost, LostCause},
-    hedge::{hedged, lose},
+    hedge::{hedged, lose, shadow},
     prepare::{Named, chat_dialect},
     record::{self, Outcome},
     refuse, relay,
     reuse::{self, Reuse},
-    shadow::shadow,
     state::InFlight,
     tap::Tap,
 };
