@@ -10,39 +10,40 @@
 
 pub mod anthropic;
 pub mod bedrock;
-mod carry;
 pub mod canonical;
+mod carry;
 pub mod chat;
 pub mod cohere;
 pub mod convert;
 mod dialect;
+mod effort;
 pub mod embeddings;
 pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod gemini;
 pub mod headers;
-pub mod json;
-mod effort;
 mod ids;
-mod media;
+pub mod json;
 pub mod load;
+mod media;
 pub mod mistral;
 pub mod ollama;
 pub mod openai;
 pub mod prefix;
 pub mod price;
+mod reach;
 pub mod responses;
 pub mod scan;
+mod sequence;
+pub mod sigv4;
 pub mod splice;
 pub mod sse;
 pub mod surface;
-pub mod sigv4;
-mod sequence;
 mod turns;
 pub mod usage;
-mod when;
 pub mod usage_scan;
+mod when;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,

@@ -53,7 +53,8 @@ fn every_kind_of_error_is_read_back_as_it_was_written() {
             );
             // What a provider says of the gateway's credentials is not passed on.
             if kind != ErrorKind::Authentication {
-                assert_eq!(read.message, "what is wrong", "{dialect:?} {kind:?}");
+                // (Anthropic's clients know a prompt that is too long by the words before it.)
+                assert!(read.message.ends_with("what is wrong"), "{dialect:?} {kind:?}: {}", read.message);
             }
             assert_eq!(read.status, kind.status(), "{dialect:?} {kind:?}");
         }
