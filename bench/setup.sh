@@ -1,6 +1,13 @@
 #!/bin/sh
-# Installs what the load runs need from Debian, where it is missing. The harness itself needs the standard library only.
+# Installs what the load runs need from Debian and PyPI, where it is missing. The harness itself needs the standard library only.
 set -eu
+
+# LiteLLM in an environment of its own: it pins half of what it uses.
+litellm=$(dirname "$0")/../target/litellm
+if [ ! -x "$litellm/bin/litellm" ]; then
+  python3 -m venv "$litellm"
+  "$litellm/bin/pip" install --quiet "litellm[proxy]==1.106.2"
+fi
 
 missing=
 for tool in nginx haproxy wrk strace valgrind; do

@@ -19,10 +19,12 @@ import tidegate  # noqa: E402
 tidegate.__path__.append(str(Path(sysconfig.get_paths()["platlib"]) / "tidegate"))
 
 from tests.support.gateway import Tidegate  # noqa: E402
+from tests.support.providers import Provider  # noqa: E402
 from tests.support.upstream import Upstream  # noqa: E402
 
 Start = Callable[..., Tidegate]
 Serve = Callable[..., Upstream]
+Provide = Callable[..., Provider]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,3 +65,22 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     for upstream in running:
         upstream.close()
     assert not [fault for upstream in running for fault in upstream.faults]
+
+
+@pytest.fixture
+def provide() -> Iterator[Provide]:
+    """Starts fake providers and ends them with the test, which fails where one was asked what it does not serve.
+
+    A test that means to send nonsense empties `refused` itself.
+    """
+    running: list[Provider] = []
+
+    def begin(dialect: str, **options: Any) -> Provider:
+        provider = Provider(dialect, **options)
+        running.append(provider)
+        return provider
+
+    yield begin
+    for provider in running:
+        provider.close()
+    assert not [fault for provider in running for fault in (*provider.faults, *provider.refused)]

@@ -14,7 +14,7 @@ from bench.load import host, report
 from bench.load.process import StartError
 from bench.load.result import Result, write
 from bench.load.rounds import say
-from bench.load.rows import ROWS
+from bench.load.rows import GROUPS, ROWS
 from bench.load.settings import REPOSITORY, Settings, raise_file_limit, tidegate_command
 
 
@@ -25,10 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
         for name, row in ROWS.items():
             print(f"{name:13} {row.__doc__}")
         return 0
-    names = [name.strip() for name in options.rows.split(",")] if options.rows else list(ROWS)
+    asked = [name.strip() for name in options.rows.split(",")] if options.rows else list(ROWS)
+    names = [name for word in asked for name in GROUPS.get(word, [word])]
     unknown = [name for name in names if name not in ROWS]
     if unknown:
-        say(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
+        say(f"no row is called {', '.join(unknown)}; there are {', '.join([*ROWS, *GROUPS])}")
         return 2
     # Also where a shell started this in the background, with SIGINT ignored.
     signal.signal(signal.SIGINT, _leave)
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.load", description="Tidegate beside nginx and HAProxy, under load."
     )
-    parser.add_argument("--rows", metavar="NAME,...", help="only these; all unless given")
+    parser.add_argument(
+        "--rows", "--only", metavar="NAME,...", help="only these, or the groups proxy and ai; all unless given"
+    )
     parser.add_argument("--list", action="store_true", help="what the rows are")
     parser.add_argument(
         "--quick", action="store_true", help="shows that all rows run, in about a minute; figures mean nothing"
@@ -80,9 +83,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tidegate", metavar="COMMAND", default=".venv/bin/tidegate", help="what starts Tidegate (%(default)s)"
     )
-    parser.add_argument("--without", metavar="PRODUCT,...", default="", help="leave out tidegate, nginx or haproxy")
+    parser.add_argument(
+        "--engine",
+        type=Path,
+        metavar="PROGRAM",
+        help="what runs a plan alone; built unless given",
+    )
+    parser.add_argument(
+        "--without", metavar="PRODUCT,...", default="", help="leave out tidegate, nginx, haproxy or litellm"
+    )
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--seconds", type=float, metavar="N", help="of each round")
+    parser.add_argument(
+        "--stream-minutes", type=float, metavar="N", help="how long AI streams are held; a few seconds unless given"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="bench/results, for --quick target/bench")
     return parser
 
@@ -101,6 +115,10 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = replace(settings, rounds=options.rounds, reload_rounds=options.rounds)
     if options.seconds:
         settings = replace(settings, seconds=options.seconds)
+    if options.engine:
+        settings = replace(settings, engine=options.engine)
+    if options.stream_minutes:
+        settings = replace(settings, stream_minutes=options.stream_minutes)
     return settings
 
 

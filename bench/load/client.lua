@@ -1,5 +1,5 @@
 -- wrk's part: a fixed request (or one for each line of a file, in turn), and the counts as JSON at the end.
--- Arguments: NAME=VALUE with the names method, body_bytes, targets, header (may repeat, "Name: value").
+-- Arguments: NAME=VALUE with the names method, body_bytes, body (a file), targets, header (may repeat, "Name: value").
 
 local requests = {}
 
@@ -11,6 +11,10 @@ function init(args)
       wrk.method = value
     elseif name == "body_bytes" then
       wrk.body = string.rep("x", tonumber(value))
+    elseif name == "body" then
+      local file = assert(io.open(value, "rb"))
+      wrk.body = file:read("*a")
+      file:close()
     elseif name == "targets" then
       targets = value
     elseif name == "header" then

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from typing import Any
 
 from bench.load.lab import Lab
 from bench.load.process import Child, StartError
-from bench.load.settings import BENCH, REPOSITORY
+from bench.load.tools import built
 
 CLIENT_LUA = Path(__file__).with_name("client.lua")
 GRACE = 20.0
@@ -30,6 +28,7 @@ class Request:
     body_bytes: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     targets: Path | None = None
+    body: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ def wrk(lab: Lab, port: int, request: Request, *, seconds: float, cores: Sequenc
     command += [f"header={name}: {value}" for name, value in request.headers.items()]
     if request.body_bytes:
         command.append(f"body_bytes={request.body_bytes}")
+    if request.body:
+        command.append(f"body={request.body}")
     if request.targets:
         command.append(f"targets={request.targets}")
     child = lab.spawn("wrk", command, cores)
@@ -81,7 +82,7 @@ def begin_open_loop(
 ) -> Child:
     """The same, still running."""
     command = [
-        str(openloop_binary()),
+        str(built("openloop")),
         "open",
         "--rate",
         str(rate),
@@ -91,6 +92,23 @@ def begin_open_loop(
         str(warmup),
     ]
     command += ["--connections", str(lab.settings.open_connections), *_common(port, request)]
+    return lab.spawn("openloop", command, cores)
+
+
+def begin_streams(
+    lab: Lab,
+    port: int,
+    request: Request,
+    *,
+    streams: int,
+    events: int,
+    period: float,
+    seconds: float,
+    cores: Sequence[int],
+) -> Child:
+    """So many streams at a time for `seconds`, each begun again after `period`; their events are checked."""
+    command = [str(built("openloop")), "streams", "--connections", str(streams), "--events", str(events)]
+    command += ["--period", str(period), "--seconds", str(seconds), *_common(port, request)]
     return lab.spawn("openloop", command, cores)
 
 
@@ -109,7 +127,7 @@ def count_loop(
     grace: float = 120.0,
 ) -> dict[str, Any]:
     """Exactly so many requests."""
-    command = [str(openloop_binary()), "closed", "--requests", str(requests), "--connections", str(connections)]
+    command = [str(built("openloop")), "closed", "--requests", str(requests), "--connections", str(connections)]
     child = lab.spawn("openloop", [*command, "--timeout", "60", *_common(port, request)], cores)
     result = _json(_finish(lab, child, grace))
     if result["failed"] or result["answered"] != requests:
@@ -143,35 +161,14 @@ class Idlers:
         self._sockets.clear()
 
 
-def openloop_binary() -> Path:
-    """The generator, built where it is not; cargo decides whether it is current."""
-    target = REPOSITORY / "target" / "openloop"
-    binary = target / "release" / "openloop"
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        if binary.exists():
-            return binary
-        raise StartError("cargo is needed to build bench/openloop")
-    if binary not in _built:
-        subprocess.run(
-            [cargo, "build", "--release", "--quiet", "--locked"],
-            cwd=BENCH / "openloop",
-            env={**os.environ, "CARGO_TARGET_DIR": str(target)},
-            check=True,
-        )
-        _built.add(binary)
-    return binary
-
-
-_built: set[Path] = set()
-
-
 def _common(port: int, request: Request) -> list[str]:
     words = ["--address", f"127.0.0.1:{port}", "--path", request.path]
     for name, value in request.headers.items():
         words += ["--header", f"{name}: {value}"]
     if request.body_bytes:
         words += ["--body-bytes", str(request.body_bytes)]
+    if request.body:
+        words += ["--body-file", str(request.body)]
     if request.targets:
         words += ["--targets", str(request.targets)]
     return words

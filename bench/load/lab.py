@@ -14,14 +14,20 @@ from pathlib import Path
 
 from bench.load import meter
 from bench.load.process import Child, Nursery, Ports, StartError
-from bench.load.settings import BENCH, Placement, Settings
+from bench.load.settings import BENCH, REPOSITORY, Placement, Settings
+from bench.load.tools import built
 
 PEERS = BENCH / "peers"
 SMALL_BODY = "x" * 128
 LARGE_BYTES = 64 * 1024
 START_SECONDS = 30.0
 SECRET = "bench-key-{:02}"
-PRODUCTS = ("tidegate", "nginx", "haproxy")
+AI_KEY = "sk-bench-0123456789abcdef0123456789abcdef0123"
+PRODUCTS = ("tidegate", "nginx", "haproxy", "litellm")
+LITELLM = REPOSITORY / "target" / "litellm" / "bin" / "litellm"
+SUFFIXES = {"tidegate": "yaml", "litellm": "yaml"}
+# LiteLLM fetches prices from the network at start unless told not to.
+ENVIRONMENTS = {"litellm": {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True", "LITELLM_LOG": "ERROR"}}
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Lab:
 
     def missing(self, product: str) -> bool:
         """Whether a product cannot run here, or shall not."""
-        command = self.settings.tidegate[0] if product == "tidegate" else product
+        command = {"tidegate": self.settings.tidegate[0], "litellm": str(LITELLM)}.get(product, product)
         return product in self.settings.without or shutil.which(command, path=_search_path()) is None
 
     def port(self) -> int:
@@ -103,17 +109,24 @@ class Lab:
         child.wait_for_port(port, START_SECONDS)
         return port
 
+    def provider(self, placement: Placement) -> int:
+        """Starts the provider of the AI rows; its port."""
+        port = self.port()
+        child = self.spawn("provider", [str(built("provider")), f"127.0.0.1:{port}"], placement.load)
+        child.wait_for_port(port, START_SECONDS)
+        return port
+
     def configure(self, contestant: Contestant, origin: int) -> tuple[Path, int]:
         """Writes a contestant's configuration; where it is, and the port on which it will listen."""
         port = self.port()
-        suffix = {"tidegate": "yaml"}.get(contestant.product, "conf")
+        suffix = SUFFIXES.get(contestant.product, "conf")
         config = self.directory / f"{contestant.name}.{suffix}"
         self.rewrite(contestant, config, port, origin)
         return config, port
 
     def rewrite(self, contestant: Contestant, config: Path, port: int, origin: int) -> None:
         """Writes the configuration again, whole or not at all: whoever reads it never sees half."""
-        suffix = {"tidegate": "yaml"}.get(contestant.product, "conf")
+        suffix = SUFFIXES.get(contestant.product, "conf")
         frame = (PEERS / f"{contestant.product}.{suffix}.in").read_text()
         variant = (PEERS / contestant.product / f"{contestant.variant}.in").read_text()
         values = {
@@ -123,6 +136,7 @@ class Lab:
             "WORKERS": str(contestant.workers),
             "KEYS": _keys(contestant.product),
             "BUFSIZE": "16384",
+            "AIKEY": AI_KEY,
             **contestant.values,
         }
         text = self._fill(frame.replace("@VARIANT@", variant.rstrip("\n")), values)
@@ -136,12 +150,19 @@ class Lab:
             return ["nginx", "-e", "stderr", "-p", str(self.directory), "-c", str(config)]
         if contestant.product == "haproxy":
             return ["haproxy", "-db", "-f", str(config)]
+        if contestant.product == "litellm":
+            return [str(LITELLM), "--config", str(config), "--host", "127.0.0.1", "--telemetry", "False"]
         return [*self.settings.tidegate, "run", "-c", str(config)]
 
     def start(self, contestant: Contestant, origin: int, placement: Placement) -> Running:
         """Starts a contestant, and returns once it answers through to the origin."""
         config, port = self.configure(contestant, origin)
-        child = self.spawn(contestant.name, self.command(contestant, config), placement.proxy)
+        command = self.command(contestant, config)
+        if contestant.product == "litellm":
+            # It takes its port on the command line only.
+            command += ["--port", str(port)]
+        env = ENVIRONMENTS.get(contestant.product)
+        child = self.spawn(contestant.name, command, placement.proxy, env)
         child.wait_for_port(port, START_SECONDS)
         return Running(contestant, child, port, config)
 
@@ -151,12 +172,18 @@ class Lab:
         return [self.start(each, origin, placement) for each in contestants if not self.missing(each.product)]
 
     def spawn(
-        self, name: str, command: Sequence[str], cores: Sequence[int], env: dict[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        cores: Sequence[int],
+        env: dict[str, str] | None = None,
+        *,
+        talks: bool = False,
     ) -> Child:
         self._made += 1
         log = self.directory / f"{self._made:03}-{name}.log"
         environment = {"PATH": _search_path(), "PYTHONHASHSEED": "0", **(env or {})}
-        return self._nursery.adopt(Child(name, command, cores=cores, log=log, env=environment))
+        return self._nursery.adopt(Child(name, command, cores=cores, log=log, env=environment, talks=talks))
 
     def end(self, child: Child, number: signal.Signals = signal.SIGTERM) -> int:
         return self._nursery.release(child, number)
@@ -174,11 +201,13 @@ class Lab:
         return re.sub(r"@([A-Z]+)@", lambda match: all_values[match[1]], filled)
 
 
-def ask(port: int, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    """One request on a connection of its own: status and body."""
+def ask(
+    port: int, path: str = "/", headers: dict[str, str] | None = None, body: bytes | None = None
+) -> tuple[int, bytes]:
+    """One request on a connection of its own (POST where it has a body): status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path, headers=headers or {})
+        connection.request("GET" if body is None else "POST", path, body, headers=headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -62,6 +62,19 @@ def cpu(pids: list[int]) -> Cpu:
     return Cpu(user, kernel, total or user + kernel)
 
 
+def engine_seconds(pids: list[int]) -> float:
+    """Run time of the threads that are the engine's by their names; the others are the interpreter's."""
+    nanos = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            try:
+                if (task / "comm").read_text().startswith("tidegate-"):
+                    nanos += int((task / "schedstat").read_text().split()[0])
+            except (OSError, IndexError):
+                continue
+    return nanos / 1e9
+
+
 def memory(pids: list[int]) -> Memory:
     """The sum over these processes."""
     rss = pss = 0

@@ -26,7 +26,14 @@ class Child:
     """One process group."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, cores: Iterable[int], log: Path, env: dict[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        cores: Iterable[int],
+        log: Path,
+        env: dict[str, str] | None = None,
+        talks: bool = False,
     ) -> None:
         self.name = name
         self.log = log
@@ -34,7 +41,7 @@ class Child:
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -45,6 +52,12 @@ class Child:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def say(self, line: str) -> None:
+        """Writes a line to its standard input; only for one that talks."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
 
     def running(self) -> bool:
         return self.process.poll() is None

@@ -44,6 +44,10 @@ class Settings:
     reload_seconds: float = 8.0
     reload_rounds: int = 3
     counted_requests: int = 4_000
+    # What runs a plan without Python; built where none is given.
+    engine: Path | None = None
+    # How long streams are held; a few seconds unless given.
+    stream_minutes: float = 0.0
     cores: tuple[int, ...] = field(default_factory=lambda: tuple(sorted(os.sched_getaffinity(0))))
 
     @classmethod

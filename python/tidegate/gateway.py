@@ -19,6 +19,7 @@ import msgspec
 import tidegate
 from tidegate import _engine
 from tidegate.admin import ACCOUNT, Admin
+from tidegate.ai.background import AiBackground
 from tidegate.background import aside
 from tidegate.errors import ConfigErrors, TidegateError
 from tidegate.hooks import Hooks
@@ -119,6 +120,7 @@ class Gateway:
         self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
         self._watch = Watch([source.config] if source.config else [])
         self._state: State | None = None
+        self._ai: AiBackground | None = None
         self._draining = False
 
     async def live(self) -> int:
@@ -176,7 +178,7 @@ class Gateway:
         with no_collection():
             loaded = self._source.load()
             self._hold(self._source.state(loaded, self._options.state))
-            return self._source.lower(loaded, self._resolver, self._control, self._state_path)
+            return self._source.lower(loaded, self._resolver, self._control, self.state_path, self._ai)
 
     def _kept(self) -> Compiled:
         if self._state is None:
@@ -199,6 +201,7 @@ class Gateway:
                 "warn",
             )
             return
+        self._ai = AiBackground(path, owner=self._state.owner)
         if not self._state.owner:
             say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
 
@@ -219,6 +222,9 @@ class Gateway:
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
+        if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
+            self._ai.in_force(compiled.journal)
+            self._ai.start(lambda: self._loop.call_soon_threadsafe(self._soon, self.take_keys()))
         if self._state is not None:
             self._state.protect()
             self._announce(self._state)
@@ -243,7 +249,8 @@ class Gateway:
             say(f"the plan in force is not kept: {error}", "warn")
 
     @property
-    def _state_path(self) -> str | None:
+    def state_path(self) -> str | None:
+        """The state directory; None where there is none."""
         return self._state.path if self._state is not None else None
 
     @property
@@ -288,7 +295,7 @@ class Gateway:
             self._notifier.reloading()
             self._watch.accept()
             try:
-                reloaded = await self._swap()
+                reloaded = await self._swap(aside(self._compile))
             except REFUSALS as error:
                 reloaded = self._refused(str(error))
             except Exception as error:  # a bug in loading must not take the traffic down
@@ -302,8 +309,29 @@ class Gateway:
             self._notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
             return reloaded
 
-    async def _swap(self) -> Reloaded:
-        compiled = await aside(self._source.compile, self._resolver, self._control, self._state_path)
+    async def take_keys(self) -> None:
+        """Puts keys in force that have changed, into the configuration that is, whatever its files say now."""
+        async with self._reloading:
+            loaded = self._compiled.ai
+            if self._ai is None or loaded is None or not await aside(self._ai.outdated):
+                return
+            lower = self._source.lower
+            compiling = aside(lower, loaded, self._resolver, self._control, self.state_path, self._ai)
+            try:
+                await self._swap(compiling)
+            except REFUSALS as error:
+                say(f"keys have changed, and can't be put in force\n{error}", "error")
+
+    async def take_usage(self) -> int:
+        """Takes all usage records in that there are, and keys with them; how many records it were."""
+        await self.take_keys()
+        return 0 if self._ai is None or self._compiled.ai is None else await aside(self._ai.flush)
+
+    def _compile(self) -> Compiled:
+        return self._source.compile(self._resolver, self._control, self.state_path, self._ai)
+
+    async def _swap(self, compiling: "asyncio.Future[Compiled]") -> Reloaded:
+        compiled = await compiling
         generation = self._reloads.generation + 1
         before = self._compiled
         if compiled.workers != before.workers:
@@ -311,6 +339,8 @@ class Gateway:
         if (compiled.plan, compiled.functions) == (before.plan, before.functions):
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
+            if self._ai is not None and compiled.ai is not None:
+                self._ai.in_force(compiled.journal)
             return Reloaded("", False, self._reloads.generation, before.summary)
         self._hooks.install(generation, compiled.functions, compiled.hook_timeouts_ms)
         try:
@@ -366,6 +396,8 @@ class Gateway:
             task.cancel()
         self._hooks.close()
         self._engine.stop()
+        if self._ai is not None:
+            self._ai.stop()
         self._let_go()
         say("stopped")
 
@@ -378,6 +410,7 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """The process and its engine, as plain data."""
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
+        ai = {"ai": self._ai.status()} if self._ai is not None and self._compiled.ai is not None else {}
         return assemble(
             about={
                 "version": tidegate.__version__,
@@ -394,6 +427,7 @@ class Gateway:
                     for listener, address in listeners
                 ],
                 "routes": self._compiled.routes,
+                **ai,
             },
             reloads=self._reloads,
             hooks=self._hooks.figures(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidegate.admin import ACCOUNT
+from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
@@ -51,6 +52,10 @@ class Compiled(NamedTuple):
     summary: str
     warnings: list[str]
     place: Callable[[str], Place]
+    journal: str | None = None
+    """Where usage records go."""
+    ai: "Loaded | None" = None
+    """The configuration itself where it has an AI part: keys change without it."""
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -100,21 +105,36 @@ class Source:
             return from_flags(self._listen, self._to, self._admin, self._workers)
         return _welcome(from_flags(self._listen or ["127.0.0.1:8080"], [], self._admin, self._workers))
 
-    def compile(self, resolver: Resolver, control: str | None, state: str | None = None) -> Compiled:
+    def compile(
+        self, resolver: Resolver, control: str | None, state: str | None = None, ai: AiBackground | None = None
+    ) -> Compiled:
         """Loads, lowers and resolves; raises ConfigErrors with all that is wrong."""
         with no_collection():
-            return self.lower(self.load(), resolver, control, state)
+            return self.lower(self.load(), resolver, control, state, ai)
 
-    def lower(self, loaded: "Loaded", resolver: Resolver, control: str | None, state: str | None = None) -> Compiled:
-        """The second half of `compile`."""
+    def lower(
+        self,
+        loaded: "Loaded",
+        resolver: Resolver,
+        control: str | None,
+        state: str | None = None,
+        ai: AiBackground | None = None,
+    ) -> Compiled:
+        """The second half of `compile`; `ai` has the keys and sums that are kept beside the configuration."""
         from tidegate.lower import lower
 
-        lowered = lower(loaded.config, loaded.where, control_socket=control, state=state)
+        store = ai.prepare() if ai is not None and wanted(loaded.config) else None
+        try:
+            lowered = lower(loaded.config, loaded.where, control_socket=control, ai_store=store, state=state)
+        finally:
+            if store is not None:
+                store.close()
 
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
             files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
 
@@ -202,6 +222,7 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
         )
 
 

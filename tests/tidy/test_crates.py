@@ -20,9 +20,13 @@ MAY_USE: dict[str, set[str]] = {
     "limit": {"bytemuck"},
     "journal": {"libc", "memmap2", "xxhash-rust"},
     "upstream": {"plan", "fastrand"},
+    "dialect": {
+        *("plan", "serde", "serde_json", "memchr", "xxhash-rust"),
+        *("base64", "crc32fast", "hmac", "sha2"),  # Converse is signed, and comes in frames
+    },
     "engine": {
-        *("message", "plan", "http1", "route", "auth", "limit", "upstream"),
-        *("arc-swap", "fastrand", "hickory-resolver", "libc", "memchr", "socket2", "tokio", "xxhash-rust"),
+        *("message", "plan", "http1", "route", "auth", "limit", "journal", "upstream", "dialect", "guard", "prompt"),
+        *("fastrand", "hickory-resolver", "libc", "memchr", "quick_cache", "socket2", "tokio", "xxhash-rust"),
         *("rustls", "rustls-native-certs"),
     },
     "guard": {"plan", "aho-corasick", "memchr", "regex", "regex-syntax"},
@@ -39,8 +43,12 @@ ONLY: dict[str, set[str]] = {
     "hickory-resolver": {"engine"},
     "rustls": {"engine"},
     "pyo3": {"py"},
-    "serde": {"plan"},
-    "serde_json": {"plan", "playbook", "prompt"},
+    "serde": {"plan", "dialect"},
+    "serde_json": {"plan", "dialect", "playbook", "prompt"},
+    "quick_cache": {"engine"},
+    "minijinja": {"prompt"},
+    "jsonschema": {"prompt"},
+    "memmap2": {"journal"},
     "httparse": {"http1"},
 }
 """Libraries that decide what a room is."""

@@ -14,7 +14,10 @@ from tidegate.resolve import Resolver
 from tidegate.source import Source
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "examples").glob("*/tidegate.yaml"))
-KEYS = {"SHOP_KEY": "shop-key-of-the-example", "MOBILE_KEY": "mobile-key-of-the-example"}
+KEYS = {
+    name: f"{name.lower()}-of-the-example"
+    for name in ("SHOP_KEY", "MOBILE_KEY", "SEARCH_KEY", "SUPPORT_KEY", "OPENAI_API_KEY")
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +35,7 @@ async def stands_in(_: Request) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 5
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)

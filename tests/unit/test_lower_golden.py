@@ -27,6 +27,8 @@ ENVIRON = {
     "WEB_KEY": "s3cret",
 }
 CONTROL = "/run/tidegate/control.sock"
+PLACE = "/etc/tidegate"
+"""Where the configurations stand, as far as their plans tell: a checkout may stand anywhere."""
 CASES = sorted(FOLDER.glob("*.yaml"))
 
 
@@ -39,7 +41,8 @@ def lowered(case: Path) -> bytes:
         ai_store=STORE if case.stem == "ai-store" else None,
         catalogue=FakeCatalogue,
     )
-    return msgspec.json.format(made.bytes, indent=1) + b"\n"
+    placed = made.bytes.replace(str(FOLDER).encode(), PLACE.encode())
+    return msgspec.json.format(placed, indent=1) + b"\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

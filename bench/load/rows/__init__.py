@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.load.result import Result
-from bench.load.rows import counts, idle, latency, proxied, reload, start, workers
+from bench.load.rows import ai, ai_counts, counts, idle, latency, proxied, reload, start, workers
 from bench.load.settings import Settings
 
 ROWS: dict[str, Callable[[Settings], Result]] = {
@@ -23,4 +23,13 @@ ROWS: dict[str, Callable[[Settings], Result]] = {
     "syscalls": counts.syscalls,
     "instructions": counts.instructions,
     "allocations": counts.allocations,
+    "ai_calls": ai.ai_calls,
+    "ai_streams": ai.ai_streams,
+    "ai_counts": ai_counts.ai_counts,
 }
+
+GROUPS = {
+    "proxy": [name for name in ROWS if not name.startswith("ai_")],
+    "ai": [name for name in ROWS if name.startswith("ai_")],
+}
+"""Names that stand for several rows."""

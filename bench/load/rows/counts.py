@@ -44,7 +44,7 @@ def syscalls(settings: Settings) -> Result:
         check(runnings, 200, len(SMALL_BODY))
         for connections in (1, settings.connections):
             for running in runnings:
-                calls = _calls_a_request(lab, running, connections, placement)
+                calls = calls_a_request(lab, running, connections, placement, Request())
                 series = Series(f"{running.name}, {connections} connection{'s' if connections > 1 else ''}")
                 series.add(**calls.metrics)
                 result.series.append(series)
@@ -133,18 +133,19 @@ class Calls:
         self.named = ", ".join(shown)
 
 
-def _calls_a_request(lab: Lab, running: Running, connections: int, placement: Placement) -> Calls:
+def calls_a_request(lab: Lab, running: Running, connections: int, placement: Placement, request: Request) -> Calls:
+    """By strace, from two runs whose difference is taken."""
     few = max(connections * 4, lab.settings.counted_requests // 4)
     # The proxy's own connections towards the origin are opened before anything is counted.
-    count_loop(lab, running.port, Request(), requests=few, connections=connections, cores=placement.load)
-    first, first_failed = _trace(lab, running, few, connections, placement)
-    second, second_failed = _trace(lab, running, 3 * few, connections, placement)
+    count_loop(lab, running.port, request, requests=few, connections=connections, cores=placement.load)
+    first, first_failed = _trace(lab, running, few, connections, placement, request)
+    second, second_failed = _trace(lab, running, 3 * few, connections, placement, request)
     difference = Counter({name: max(0, second[name] - first[name]) for name in second})
     return Calls(difference, max(0, second_failed - first_failed), 2 * few)
 
 
 def _trace(
-    lab: Lab, running: Running, requests: int, connections: int, placement: Placement
+    lab: Lab, running: Running, requests: int, connections: int, placement: Placement, request: Request
 ) -> tuple[Counter[str], int]:
     pids = running.pids
     out = lab.directory / "strace.out"
@@ -153,7 +154,7 @@ def _trace(
         command += ["-p", str(pid)]
     tracer = lab.spawn("strace", command, placement.proxy)
     _wait_attached(tracer, len(pids))
-    count_loop(lab, running.port, Request(), requests=requests, connections=connections, cores=placement.load)
+    count_loop(lab, running.port, request, requests=requests, connections=connections, cores=placement.load)
     tracer.stop(signal.SIGINT)
     lab.end(tracer)
     return parse_strace(out.read_text())

@@ -50,9 +50,23 @@ impl Answer {
     }
 
     /// Takes what was read; the outcome once the response is whole. Bytes past its end are malformed: nobody asked.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Outcome>, Malformed> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Outcome>, Malformed> {
+        self.feed_with(bytes, |_| ())
+    }
+
+    /// The same; hands the body on, without its framing, as it comes.
+    pub fn feed_with(
+        &mut self,
+        mut bytes: &[u8],
+        mut body: impl FnMut(&[u8]),
+    ) -> Result<Option<Outcome>, Malformed> {
         while !bytes.is_empty() {
+            let is_body =
+                matches!(self.stage, Stage::Length(_) | Stage::Close | Stage::Chunked(Chunk::Data(_)));
             let (used, done) = self.step(bytes)?;
+            if is_body {
+                body(&bytes[..used]);
+            }
             bytes = &bytes[used..];
             if done {
                 self.reset();
@@ -200,6 +214,17 @@ mod tests {
                 assert_eq!(answer.feed(&bytes[cut..]), Ok(Some(Outcome { status, keep })), "cut at {cut}");
                 assert!(answer.untouched());
             }
+        }
+    }
+
+    #[test]
+    fn the_body_is_handed_on_without_its_framing() {
+        for cut in 1..CHUNKED.len() {
+            let (mut answer, mut body) = (Answer::new(), Vec::new());
+            for part in [&CHUNKED[..cut], &CHUNKED[cut..]] {
+                answer.feed_with(part, |bytes| body.extend_from_slice(bytes)).unwrap();
+            }
+            assert_eq!(body, b"abcd", "cut at {cut}");
         }
     }
 

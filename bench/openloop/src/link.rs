@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::answer::{Answer, Outcome};
+use crate::events::Events;
 
 /// A connection's place in the run.
 pub struct Link {
@@ -16,6 +17,8 @@ pub struct Link {
     socket: Option<TcpStream>,
     state: State,
     answer: Answer,
+    /// What the answer's body is read as, where it is a stream of events.
+    pub events: Option<Events>,
 }
 
 enum State {
@@ -54,12 +57,17 @@ pub enum Cause {
 impl Link {
     /// A link that is down; `number` comes back with its events.
     pub fn new(number: u64) -> Self {
-        Self { number, socket: None, state: State::Down, answer: Answer::new() }
+        Self { number, socket: None, state: State::Down, answer: Answer::new(), events: None }
     }
 
     /// Whether it needs to be opened.
     pub fn is_down(&self) -> bool {
         matches!(self.state, State::Down)
+    }
+
+    /// Whether it may carry a request.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
     }
 
     /// When the request that it waits for was sent.
@@ -192,7 +200,11 @@ impl Link {
 
     fn took(&mut self, bytes: &[u8]) -> Event {
         let State::Busy { intended, .. } = self.state else { return self.lose(Cause::Malformed) };
-        match self.answer.feed(bytes) {
+        let fed = match &mut self.events {
+            None => self.answer.feed(bytes),
+            Some(events) => self.answer.feed_with(bytes, |body| events.take(body)),
+        };
+        match fed {
             Ok(None) => Event::Nothing,
             Ok(Some(outcome)) => self.answered(intended, outcome),
             Err(_) => self.lose(Cause::Malformed),

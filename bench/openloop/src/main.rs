@@ -1,4 +1,4 @@
-//! Sends HTTP/1.1 requests on a schedule (or a fixed number of them) and reports latencies as one line of JSON.
+//! Sends HTTP/1.1 requests on a schedule (or a fixed number of them, or holds streams open) and reports as one line of JSON.
 //!
 //! Knows: one address, one list of requests, keep-alive connections, a clock.
 //! Never: closed-loop latencies. In an open run a request's latency counts from the instant at which it was due,
@@ -6,14 +6,18 @@
 
 mod answer;
 mod arrivals;
+mod events;
 mod histogram;
 mod link;
 mod options;
 mod run;
+mod streams;
 mod tally;
 
 use std::num::NonZeroU64;
 use std::process::ExitCode;
+
+use options::Mode;
 
 fn main() -> ExitCode {
     let options = match options::Options::parse(std::env::args().skip(1)) {
@@ -27,9 +31,15 @@ fn main() -> ExitCode {
     if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(1)) {
         eprintln!("openloop: timers stay coarse: {error}");
     }
-    match run::run(&options) {
-        Ok((tally, seconds)) => {
-            println!("{}", tally.json(seconds));
+    let told = match options.mode {
+        Mode::Streams { seconds, period, events } => {
+            streams::run(&options, seconds, period, events).map(|tally| tally.json())
+        }
+        _ => run::run(&options).map(|(tally, seconds)| tally.json(seconds)),
+    };
+    match told {
+        Ok(json) => {
+            println!("{json}");
             ExitCode::SUCCESS
         }
         Err(error) => {

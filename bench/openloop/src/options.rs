@@ -23,6 +23,15 @@ pub enum Mode {
         /// Requests.
         requests: u64,
     },
+    /// A stream of events on each connection, begun again each `period`; the connections take turns within it.
+    Streams {
+        /// Seconds in which streams are begun.
+        seconds: f64,
+        /// Seconds from the beginning of a connection's stream to that of its next.
+        period: f64,
+        /// Events that each stream must bring.
+        events: u32,
+    },
 }
 
 /// What was asked for.
@@ -43,15 +52,16 @@ pub struct Options {
 /// What is told where the command line is wrong.
 pub const USAGE: &str = "usage: openloop open --address IP:PORT --rate N --seconds N [--warmup N] [--arrivals poisson|even] [--seed N]
        openloop closed --address IP:PORT --requests N
-both:  [--connections N] [--timeout SECONDS] [--host HOST] [--path PATH] [--header 'NAME: VALUE']...
-       [--body-bytes N] [--targets FILE]    (FILE: lines of HOST PATH, asked in turn)";
+       openloop streams --address IP:PORT --seconds N --period SECONDS --events N
+all:   [--connections N] [--timeout SECONDS] [--host HOST] [--path PATH] [--header 'NAME: VALUE']...
+       [--body-bytes N | --body-file FILE] [--targets FILE]    (targets: lines of HOST PATH, asked in turn)";
 
 impl Options {
     /// Reads the command line; what is wrong with it otherwise.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut raw = Raw::default();
         let mut arguments = arguments;
-        let mode = arguments.next().ok_or("say open or closed")?;
+        let mode = arguments.next().ok_or("say open, closed or streams")?;
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             raw.set(&name, value)?;
@@ -66,7 +76,12 @@ impl Options {
                 seed: raw.seed,
             },
             "closed" => Mode::Closed { requests: raw.requests.ok_or("--requests is missing")? },
-            other => return Err(format!("{other} is neither open nor closed")),
+            "streams" => Mode::Streams {
+                seconds: raw.seconds.ok_or("--seconds is missing")?,
+                period: raw.period.filter(|period| *period > 0.0).ok_or("--period above 0 is missing")?,
+                events: raw.events.ok_or("--events is missing")?,
+            },
+            other => return Err(format!("{other} is neither open, closed nor streams")),
         };
         let host = raw.host.clone().unwrap_or_else(|| address.to_string());
         let targets = match &raw.targets {
@@ -86,12 +101,14 @@ struct Raw {
     even: bool,
     seed: u64,
     requests: Option<u64>,
+    period: Option<f64>,
+    events: Option<u32>,
     connections: usize,
     timeout: f64,
     host: Option<String>,
     path: String,
     headers: Vec<String>,
-    body_bytes: usize,
+    body: Vec<u8>,
     targets: Option<String>,
 }
 
@@ -105,12 +122,14 @@ impl Default for Raw {
             even: false,
             seed: 1,
             requests: None,
+            period: None,
+            events: None,
             connections: 64,
             timeout: 5.0,
             host: None,
             path: "/".into(),
             headers: Vec::new(),
-            body_bytes: 0,
+            body: Vec::new(),
             targets: None,
         }
     }
@@ -125,9 +144,14 @@ impl Raw {
             "--warmup" => self.warmup = number(name, &value)?,
             "--seed" => self.seed = number(name, &value)?,
             "--requests" => self.requests = Some(number(name, &value)?),
+            "--period" => self.period = Some(number(name, &value)?),
+            "--events" => self.events = Some(number(name, &value)?),
             "--connections" => self.connections = number(name, &value)?,
             "--timeout" => self.timeout = number(name, &value)?,
-            "--body-bytes" => self.body_bytes = number(name, &value)?,
+            "--body-bytes" => self.body = vec![b'x'; number(name, &value)?],
+            "--body-file" => {
+                self.body = std::fs::read(&value).map_err(|error| format!("{value}: {error}"))?;
+            }
             "--arrivals" if value == "even" || value == "poisson" => self.even = value == "even",
             "--host" => self.host = Some(value),
             "--path" => self.path = value,
@@ -139,18 +163,18 @@ impl Raw {
     }
 
     fn request(&self, host: &str, path: &str) -> Vec<u8> {
-        let method = if self.body_bytes == 0 { "GET" } else { "POST" };
+        let method = if self.body.is_empty() { "GET" } else { "POST" };
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
         for header in &self.headers {
             text.push_str(header);
             text.push_str("\r\n");
         }
-        if self.body_bytes > 0 {
-            text.push_str(&format!("Content-Length: {}\r\n", self.body_bytes));
+        if !self.body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         text.push_str("\r\n");
         let mut bytes = text.into_bytes();
-        bytes.resize(bytes.len() + self.body_bytes, b'x');
+        bytes.extend_from_slice(&self.body);
         bytes
     }
 }

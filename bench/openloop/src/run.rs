@@ -27,7 +27,7 @@ pub fn run(options: &Options) -> io::Result<(Tally, f64)> {
     run.drive()?;
     let from = match options.mode {
         Mode::Open { seconds, warmup, .. } => return Ok((run.tally, seconds - warmup)),
-        Mode::Closed { .. } => run.begun,
+        Mode::Closed { .. } | Mode::Streams { .. } => run.begun,
     };
     Ok((run.tally, (run.last - from) as f64 / 1e9))
 }
@@ -64,6 +64,8 @@ impl<'a> Run<'a> {
     fn new(options: &'a Options) -> io::Result<Self> {
         let demand = match options.mode {
             Mode::Closed { requests } => Demand::Count { left: requests },
+            // Streams have a loop of their own.
+            Mode::Streams { .. } => Demand::Count { left: 0 },
             Mode::Open { rate, seconds, warmup, even, seed } => {
                 let arrivals = if even { Arrivals::even(rate) } else { Arrivals::poisson(rate, seed) };
                 Demand::Schedule { arrivals, due: 0, end: nanos(seconds), counted_from: nanos(warmup) }

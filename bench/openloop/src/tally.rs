@@ -99,7 +99,8 @@ impl Tally {
     }
 }
 
-fn quantiles(of: &Histogram) -> String {
+/// Quantiles in microseconds, as a JSON object.
+pub fn quantiles(of: &Histogram) -> String {
     let micros = |nanos: u64| nanos as f64 / 1000.0;
     format!(
         "{{\"mean\":{:.1},\"p50\":{:.1},\"p90\":{:.1},\"p99\":{:.1},\"p999\":{:.1},\"max\":{:.1}}}",

@@ -1,4 +1,4 @@
-"""The admin API: `/status`, `/config`, `/reload`, `/stop` and `/drain`, a hook of the admin listeners' own route.
+"""The admin API: `/status`, `/config`, `/reload`, `/stop`, `/drain`, `/ai/…`: a hook of the admin listeners' route.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tidegate.admin.ai import AiResources
 from tidegate.admin.redact import redacted
 from tidegate.background import aside
 from tidegate.policy import Decision, Request, answer, problem
@@ -27,12 +28,16 @@ class Admin:
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
-        self._resources: dict[str, tuple[str, Callable[[Request], Awaitable[Decision]]]] = {
-            "/status": ("GET", self._status),
-            "/config": ("GET", self._config),
-            "/reload": ("POST", self._reload),
-            "/drain": ("POST", self._drain),
-            "/stop": ("POST", self._stop),
+        ai = AiResources(gateway)
+        self._resources: dict[str, dict[str, Callable[[Request], Awaitable[Decision]]]] = {
+            "/status": {"GET": self._status},
+            "/config": {"GET": self._config},
+            "/reload": {"POST": self._reload},
+            "/drain": {"POST": self._drain},
+            "/stop": {"POST": self._stop},
+            "/ai/keys": {"GET": ai.list_keys, "POST": ai.create_key, "DELETE": ai.revoke_key},
+            "/ai/usage": {"GET": ai.usage},
+            "/ai/flush": {"POST": ai.flush},
         }
 
     async def handle(self, request: Request) -> Decision:
@@ -41,13 +46,13 @@ class Admin:
         if known is None:
             also = "/healthz, /readyz, /metrics"
             return _refuse(request, 404, "not_found", f"There is {', '.join(self._resources)}, {also}.")
-        method, act = known
-        allowed = ("GET", "HEAD") if method == "GET" else (method,)
-        if request.method not in allowed:
-            told = f"{request.path} takes {method}."
-            return _refuse(request, 405, "method_not_allowed", told, Allow=", ".join(allowed))
-        if method != "GET" and not self._gateway.trusts(request.listener):
-            told = f"{request.path} is taken over a Unix socket only."
+        act = known.get("GET" if request.method == "HEAD" else request.method)
+        if act is None:
+            allowed = ", ".join(("GET, HEAD" if method == "GET" else method) for method in known)
+            told = f"{request.path} takes {' and '.join(known)}."
+            return _refuse(request, 405, "method_not_allowed", told, Allow=allowed)
+        if request.method not in {"GET", "HEAD"} and not self._gateway.trusts(request.listener):
+            told = f"{request.method} {request.path} is taken over a Unix socket only."
             return _refuse(request, 403, "unix_socket_only", told)
         return await act(request)
 

@@ -24,7 +24,8 @@ BUSY_S: Final = 5.0
 
 _SUMS: Final = """
     calls INTEGER NOT NULL, counted INTEGER NOT NULL,
-    input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+    input INTEGER NOT NULL, cache_read INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
     output INTEGER NOT NULL, reasoning INTEGER NOT NULL, audio_in INTEGER NOT NULL, audio_out INTEGER NOT NULL,
     images INTEGER NOT NULL, usd_high INTEGER NOT NULL, usd_low INTEGER NOT NULL, unpriced INTEGER NOT NULL
 """
@@ -46,6 +47,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         sha256 TEXT PRIMARY KEY, number INTEGER NOT NULL REFERENCES keys, hint TEXT NOT NULL,
         created_ms INTEGER NOT NULL, until_ms INTEGER
     ) WITHOUT ROWID;
+    CREATE TABLE journals (path TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE segments (
         name TEXT PRIMARY KEY, nonce TEXT NOT NULL, offset INTEGER NOT NULL, taken INTEGER NOT NULL
     ) WITHOUT ROWID;
@@ -84,7 +86,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, record BLOB NOT NULL,
         PRIMARY KEY (segment, offset)
     ) WITHOUT ROWID;
-    """,
+    """,  # noqa: S608 — only texts of ours
 )
 """Each brings the tables from its own number to the next; those that were released are never changed."""
 
@@ -101,7 +103,7 @@ def connect(folder: str) -> sqlite3.Connection:
     path = os.path.join(folder, FILE)
     connection = None
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its -wal and -shm get the same mode
+        _create(path)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         # Segments are removed once they are committed here, so a commit must outlive a power cut.
@@ -117,6 +119,16 @@ def connect(folder: str) -> sqlite3.Connection:
             connection.close()
         raise
     return connection
+
+
+def _create(path: str) -> None:
+    """An empty file that its owner alone may read; its -wal and -shm get the same mode.
+
+    One that is there is not opened: to close any descriptor of a file gives up all locks that the process has on it
+    (POSIX), and with them those of its other connections, under whom the next one to leave would remove the -wal.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @contextlib.contextmanager

@@ -76,11 +76,11 @@ class Ledger:
         """One transaction's worth of a journal's records; raises `sqlite3.Error` and `OSError`, with nothing taken."""
         # In this order: what a process wrote before it was seen to be gone is in the listing.
         gone = self._gone()
-        names = segments(folder)
-        if not names and not gone:
+        if not gone and not segments(folder):
             return Taken(0, False, (), 0)
         batch = _Batch()
         with transaction(self._db):
+            names = segments(folder)  # anew: another process may have taken some meanwhile
             more = self._read(folder, names, most, batch, gone)
             self._keep(batch)
             if not more:
@@ -220,7 +220,8 @@ class Ledger:
 
 _KNOWN: Final = "SELECT name, offset, taken FROM segments"
 _MOVE: Final = (
-    "INSERT INTO segments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset, taken = excluded.taken"
+    "INSERT INTO segments VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET offset = excluded.offset, taken = excluded.taken"
 )
 
 

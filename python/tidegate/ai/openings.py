@@ -6,7 +6,7 @@ Never: limits, the engine.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -36,9 +36,7 @@ _SUMS: Final = (
     " sum(coalesce(output, 0) + coalesce(reasoning, 0) + coalesce(audio_out, 0))"
 )
 _WHO: Final = "key, tenant, team, user, model"
-_ROLLED: Final = (
-    f"SELECT {_WHO}, {_SUMS}, sum(usd_high), sum(usd_low) FROM rollups WHERE hour >= ? GROUP BY {_WHO}"  # noqa: S608
-)
+_ROLLED: Final = f"SELECT {_WHO}, {_SUMS}, sum(usd_high), sum(usd_low) FROM rollups WHERE hour >= ? GROUP BY {_WHO}"  # noqa: S608
 _SINGLE: Final = (
     f"SELECT {_WHO}, {_SUMS}, sum(coalesce(usd, 0) / {USD_UNIT}), sum(coalesce(usd, 0) % {USD_UNIT})"  # noqa: S608
     f" FROM records WHERE at_ms >= ? GROUP BY {_WHO}"
@@ -58,7 +56,8 @@ class Account(NamedTuple):
     """What an account's name says."""
 
     owner: tuple[str, ...]
-    """`("key", NAME)`, `("tenant", T)`, `("team", T, TEAM)`, `("user", T, TEAM or "", USER)`, `("tag", TAG)`, `("open",)`."""
+    """`("key", NAME)`, `("tenant", T)`, `("team", T, TEAM)`, `("user", T, TEAM or "", USER)`, `("tag", TAG)`, or
+    `("open",)`."""
     model: str
     """A name or a pattern; empty for all models."""
     metric: str
@@ -100,7 +99,7 @@ def window_start(window: str, at_ms: int) -> int:
         return day * _DAY_MS
     if window == "week":
         return max(0, day - (day + 3) % 7) * _DAY_MS
-    date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+    date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
     return (day - date.day + 1) * _DAY_MS
 
 
@@ -139,7 +138,8 @@ class Openings(Mapping[str, tuple[int, int]]):
         if not sums:
             return 0
         requests, into, out, usd = sums
-        return (requests, into, out, into + out, usd)[_METRICS[account.metric]]
+        spent: int = (requests, into, out, into + out, usd)[_METRICS[account.metric]]
+        return spent
 
     def _owned(self, start_ms: int) -> dict[tuple[str, ...], dict[str, list[int]]]:
         out: dict[tuple[str, ...], dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, 0]))

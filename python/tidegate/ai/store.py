@@ -19,12 +19,18 @@ from tidegate.errors import TidegateError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Key", "KeyError_", "KeyStore", "Kept", "Metric", "Spend", "Window", "digest", "new_secret"]
+__all__ = ["Kept", "Key", "KeyError_", "KeyStore", "Metric", "Spend", "Window", "digest", "new_secret"]
 
 PREFIX: Final = "tg-"
 Metric = Literal["requests", "input_tokens", "output_tokens", "tokens", "usd", "in_flight"]
 Window = Literal["none", "minute", "hour", "day", "week", "month"]
 SECRET_BYTES: Final = 32  # 43 characters of base64
+
+
+_SELECT: Final = (
+    "SELECT k.name, s.sha256, k.tenant, k.team, k.user, k.models, k.surfaces, k.allow, k.expires_ms, k.spend,"
+    " k.tags, s.hint, k.created_ms, k.revoked_ms, s.until_ms FROM keys k JOIN secrets s USING (number)"
+)
 
 
 class KeyError_(TidegateError):  # noqa: N801 — KeyError is Python's
@@ -165,11 +171,7 @@ class KeyStore:
     # -- below ---------------------------------------------------------------------------------------------------------
 
     def _rows(self, where: str, *values: object) -> Iterator[Key]:
-        sql = (
-            "SELECT k.name, s.sha256, k.tenant, k.team, k.user, k.models, k.surfaces, k.allow, k.expires_ms, k.spend,"
-            " k.tags, s.hint, k.created_ms, k.revoked_ms, s.until_ms FROM keys k JOIN secrets s USING (number)"
-            f" WHERE {where} ORDER BY k.number, s.until_ms IS NOT NULL"  # noqa: S608 — conditions of ours
-        )
+        sql = f"{_SELECT} WHERE {where} ORDER BY k.number, s.until_ms IS NOT NULL"
         for row in self._db.execute(sql, values):
             ends = [moment for moment in (row[8], row[14]) if moment is not None]
             yield Key(

@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     healthcheck = _found(_verb(verbs, "healthcheck", "exit 0 if it is ready, else 1", "control", "healthcheck"))
     healthcheck.add_argument("--url", help="ask this instead of the running process's own socket")
     healthcheck.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="default: 5")
+    _keys(verbs)
+    _usage(_found(_verb(verbs, "usage", "print what calls of models took and cost", "usage", "usage")))
     prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
     prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
     prices.add_argument("--json", action="store_true", help="as JSON, in picodollars")
@@ -112,6 +114,53 @@ def _found(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
     verb.add_argument("-c", "--config", metavar="FILE", help="the configuration that it runs")
     verb.add_argument("--state", metavar="DIR", help="its state directory, where no configuration names it")
     return verb
+
+
+def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = verbs.add_parser("keys", help="make, list and revoke virtual keys", description="Virtual keys.")
+    acts = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
+    create = _found(_verb(acts, "create", "make a key, and show it this once", "keys", "create"))
+    create.add_argument("name", metavar="NAME", help="what usage, logs and limits call it; for ever")
+    for level in ("tenant", "team", "user"):
+        create.add_argument(f"--{level}", default="", metavar="NAME", help="whose it is")
+    create.add_argument("--model", action="append", metavar="NAME", help="it may ask only these; may be repeated")
+    create.add_argument("--surface", action="append", metavar="NAME", help="only for these, as chat; may be repeated")
+    create.add_argument("--allow", action="append", default=[], metavar="CIDR", help="only from there; may be repeated")
+    create.add_argument("--expires", metavar="DAY", help="refused from then on: 2026-12-31, a moment, or 90d from now")
+    create.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="WHAT=QUOTA[@MODEL]",
+        help="requests=600/min, tokens=100k/day, concurrent=5; with @MODEL only its calls count; may be repeated",
+    )
+    create.add_argument(
+        "--budget", action="append", default=[], metavar="USD/WINDOW[@MODEL]", help="50/month; may be repeated"
+    )
+    create.add_argument("--tag", action="append", default=[], metavar="TAG", help="of all its calls; may be repeated")
+    create.add_argument("--json", action="store_true", help="as JSON")
+    listed = _found(_verb(acts, "list", "list all keys, without their secrets", "keys", "list_"))
+    listed.add_argument("--json", action="store_true", help="as JSON")
+    show = _found(_verb(acts, "show", "show one key, without its secret", "keys", "show"))
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    rotate = _found(_verb(acts, "rotate", "give a key a new secret, and show it this once", "keys", "rotate"))
+    rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument("--grace", metavar="DURATION", help="how long the one before is taken still, as 24h")
+    rotate.add_argument("--json", action="store_true", help="as JSON")
+    revoke = _found(_verb(acts, "revoke", "refuse a key from now on", "keys", "revoke"))
+    revoke.add_argument("name", metavar="NAME")
+    revoke.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _usage(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--by", default="key,model,day", metavar="FIELDS", help="default: key,model,day; '' for one sum")
+    verb.add_argument("--from", dest="since", metavar="MOMENT", help="2026-11-21, 2026-11-21T08:00 (UTC), or 7d ago")
+    verb.add_argument("--to", dest="until", metavar="MOMENT", help="before this moment")
+    for field in ("key", "tenant", "team", "user", "model", "provider", "variant", "tag"):
+        verb.add_argument(f"--{field}", metavar="NAME", help=f"only of this {field}")
+    verb.add_argument("--format", default="table", choices=("table", "json", "csv", "parquet"), help="default: table")
+    verb.add_argument("--records", action="store_true", help="the single records, not sums")
 
 
 def _workers(text: str) -> int:

@@ -49,8 +49,8 @@ def _providers(catalogue: Catalogue, options: argparse.Namespace) -> int:
     from tidegate.status import columns
 
     out(columns(counts.items(), ("PROVIDER", "MODELS")))
-    source = catalogue.source
-    out(f"\n{len(catalogue):,} models, version {catalogue.version}, from {source.package} {source.version} (MIT licence)")
+    origin = f"{catalogue.source.package} {catalogue.source.version} (MIT licence)"
+    out(f"\n{len(catalogue):,} models, version {catalogue.version}, from {origin}")
     return 0
 
 
@@ -68,7 +68,9 @@ def _model(provider: str, model: str, entry: Entry, catalogue: Catalogue, option
     if flags:
         out(f"note: {', '.join(flags).replace('_', ' ')}")
     steps = [(0, entry.rates), *entry.tiers]
-    names = [name for name in entry.rates.__struct_fields__ if any(getattr(rates, name) is not None for _, rates in steps)]
+    names = [
+        name for name in entry.rates.__struct_fields__ if any(getattr(rates, name) is not None for _, rates in steps)
+    ]
     each = {"image", "request"}
     rows = [
         (f"{name} (each)" if name in each else name, *(_cell(getattr(rates, name), name in each) for _, rates in steps))

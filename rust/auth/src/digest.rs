@@ -18,6 +18,11 @@ pub fn sha256_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
+/// The digest of a secret.
+pub fn sha256(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
 /// Names by the digest of their secret.
 ///
 /// A search tells nothing by its duration: the place of a digest depends on a seed that is drawn when the names are

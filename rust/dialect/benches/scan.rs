@@ -7,6 +7,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use tidegate_dialect::scan::{Scan, scan};
 use tidegate_dialect::splice::Edits;
+use tidegate_dialect::usage_scan::{PassedStream, pass_through_usage};
+use tidegate_dialect::{Dialect, EventReader, EventWriter, Reply};
 
 fn chat(bytes: usize, sentence: &str) -> Vec<u8> {
     let text = sentence.repeat(bytes / sentence.len() + 1);
@@ -61,5 +63,38 @@ fn splicing(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, scanning, splicing);
+fn streams(c: &mut Criterion) {
+    let event = b"data: {\"id\":\"chatcmpl-9xyzabcdef\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-mini\",\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
+    let mut group = c.benchmark_group("stream event");
+    let mut passed = PassedStream::new(Dialect::OpenAi, true);
+    let mut out = Vec::new();
+    group.bench_function("passed, usage hidden", |b| {
+        b.iter(|| {
+            out.clear();
+            passed.filter(black_box(event), &mut out);
+        })
+    });
+    let mut reader = EventReader::new(Dialect::OpenAi);
+    let reply = Reply { model: "small", id: "r", created: 0, include_usage: false };
+    let mut writer = EventWriter::new(Dialect::OpenAi, &reply);
+    let mut events = Vec::new();
+    group.bench_function("read and written", |b| {
+        b.iter(|| {
+            out.clear();
+            events.clear();
+            reader.feed(black_box(event), &mut events).unwrap();
+            for event in &events {
+                writer.write(event, &mut out);
+            }
+        })
+    });
+    let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+        "message": {"role": "assistant", "content": "The quick brown fox. ".repeat(40)}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}}).to_string();
+    group.bench_function("usage of a whole answer of 1 KB", |b| {
+        b.iter(|| pass_through_usage(Dialect::OpenAi, black_box(answer.as_bytes())))
+    });
+}
+
+criterion_group!(benches, scanning, splicing, streams);
 criterion_main!(benches);

@@ -104,6 +104,20 @@ impl Dialect {
         choose!(self, write_error(error, out))
     }
 
+    /// As records and metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Responses => "responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+            Self::Mistral => "mistral",
+            Self::Ollama => "ollama",
+        }
+    }
+
     /// The media type of a streamed answer.
     pub fn stream_type(self) -> &'static str {
         match self {

@@ -40,6 +40,7 @@ pub mod sigv4;
 pub mod splice;
 pub mod sse;
 pub mod surface;
+pub mod texts;
 mod turns;
 pub mod usage;
 pub mod usage_scan;
@@ -53,6 +54,7 @@ pub use convert::{Gather, replay};
 pub use dialect::{Dialect, EventReader, EventWriter};
 pub use error::{ApiError, ErrorKind, Fault};
 pub use event::{Event, PartKind};
+pub use surface::Surface;
 pub use usage::{Source, Usage};
 
 /// What a request for a provider is written with, beside the conversation itself.

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_saturate() {
+    fn a_sum_that_is_too_large_saturates() {
         let rates = Rates { input: Some(u64::MAX), output: Some(1), ..NONE };
         let usage = Usage { input: Some(u64::MAX), output: Some(5), ..Usage::default() };
         assert_eq!(cost(&price(rates, vec![]), &usage), Some(u64::MAX));

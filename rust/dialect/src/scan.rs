@@ -8,6 +8,10 @@ use std::ops::Range;
 use crate::{Dialect, Fault};
 use cursor::{Cursor, Tally};
 
+/// Members that a body's object may have at its top: requests have some dozens, and each costs memory that the body's own
+/// size does not bound tightly.
+pub const MEMBERS: usize = 4096;
+
 /// A member of the body's object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -127,6 +131,9 @@ impl Scan {
             return Err(Fault::syntax("The body must be a JSON object."));
         }
         cursor.members(0, |cursor, key| {
+            if self.members.len() >= MEMBERS {
+                return Err(Fault::syntax(format!("The body has more than {MEMBERS} fields.")));
+            }
             let name = unescaped(body, &key);
             let known = known(&name);
             if !matches!(known, Known::Text | Known::Once | Known::Other) {

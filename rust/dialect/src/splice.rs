@@ -14,12 +14,15 @@ pub struct Edits<'a> {
     members: Vec<(usize, Option<Vec<u8>>)>,
     /// New members, at the end of the object.
     added: Vec<(String, Vec<u8>)>,
+    /// Whether the provider's model is one that knows `max_completion_tokens` alone.
+    newer: bool,
 }
 
 impl<'a> Edits<'a> {
     /// None yet. `scan` must be of this very body.
     pub fn new(body: &'a [u8], scan: &'a Scan) -> Self {
-        Self { body, scan, members: Vec::new(), added: Vec::new() }
+        let newer = scan.model.as_deref().is_some_and(crate::openai::is_newer);
+        Self { body, scan, members: Vec::new(), added: Vec::new(), newer }
     }
 
     /// Whether the body stays as it is.
@@ -51,6 +54,7 @@ impl<'a> Edits<'a> {
 
     /// Sets the model, where the body names another or none.
     pub fn set_model(&mut self, model: &str) {
+        self.newer = crate::openai::is_newer(model);
         if self.scan.model.as_deref() != Some(model) {
             self.set_string("model", model);
         }
@@ -78,7 +82,7 @@ impl<'a> Edits<'a> {
     }
 
     /// Lowers the bounds on output that the body names to `most`; where it names none, one is added in the dialect's
-    /// word. Whether anything was to be done.
+    /// word (for OpenAI's own reasoning models the newer one: set the model before). Whether anything was to be done.
     pub fn cap_output(&mut self, dialect: Dialect, most: u64) -> Result<bool, Fault> {
         let (parents, names) = output_bound(dialect);
         let most_text = most.to_string();
@@ -117,9 +121,8 @@ impl<'a> Edits<'a> {
                 .or(parents.first())
             {
                 Some(parent) => self.set_in(parent, name, most_text.as_bytes())?,
-                // OpenAI's newer models know only the newer name, compatibles often only the older one: the caller
-                // removes what a provider can't take.
-                None => self.set(if dialect == Dialect::OpenAi { "max_tokens" } else { name }, most_text),
+                None if dialect == Dialect::OpenAi && !self.newer => self.set("max_tokens", most_text),
+                None => self.set(name, most_text),
             }
         }
         Ok(cut || !named)
@@ -312,6 +315,10 @@ mod tests {
             r#"{"max_completion_tokens":100}"#
         );
         assert_eq!(cut(Dialect::OpenAi, "{}"), r#"{"max_tokens":100}"#);
+        assert_eq!(
+            cut(Dialect::OpenAi, r#"{"model":"gpt-5"}"#),
+            r#"{"model":"gpt-5","max_completion_tokens":100}"#
+        );
         assert_eq!(cut(Dialect::Responses, "{}"), r#"{"max_output_tokens":100}"#);
         assert_eq!(
             cut(Dialect::Gemini, r#"{"generationConfig":{"topK":1,"maxOutputTokens":500}}"#),

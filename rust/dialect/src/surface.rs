@@ -71,6 +71,31 @@ impl Surface {
             Self::OpenApi => "openapi",
         }
     }
+
+    /// Whether it is a conversation, in whatever form.
+    pub fn is_chat(self) -> bool {
+        matches!(self, Self::Chat | Self::Responses | Self::Generate | Self::Prompts)
+    }
+
+    /// Whether tokens go in and come out.
+    pub fn makes_tokens(self) -> bool {
+        self.is_chat() || self == Self::Completions
+    }
+
+    /// Whether answers are JSON, and not sounds or whatever a file holds.
+    pub fn is_json(self) -> bool {
+        !matches!(self, Self::Speech | Self::Transcription | Self::Translation | Self::Files | Self::Batches)
+    }
+
+    /// Whether requests may be forms (`multipart/form-data`).
+    pub fn has_form(self) -> bool {
+        matches!(self, Self::Transcription | Self::Translation | Self::Files | Self::Images)
+    }
+
+    /// Whether requests need not name a model.
+    pub fn is_modelless(self) -> bool {
+        matches!(self, Self::Files | Self::Batches | Self::Moderations | Self::Responses | Self::Images)
+    }
 }
 
 /// What a request asks for.

@@ -6,7 +6,7 @@ use memchr::{memchr2_iter, memmem};
 
 use crate::openai::errors;
 use crate::openai::finish_of;
-use crate::openai::usage::parse_usage;
+use crate::openai::usage::scan_usage;
 use crate::scan::cursor::{Cursor, Tally};
 use crate::sse::{Splitter, Sse};
 use crate::{ApiError, Dialect, Event, EventReader, Fault, Finish, PartKind, Usage};
@@ -56,11 +56,8 @@ fn shaped(body: &[u8]) -> PassedFacts {
         let at = cursor.value(1, &mut Tally::default())?;
         let said = body.get(at).unwrap_or_default();
         match key {
-            b"usage" => {
-                facts.usage =
-                    serde_json::from_slice(said).map(|value| parse_usage(&value)).unwrap_or_default();
-            }
-            b"model" => facts.model = serde_json::from_slice(said).ok(),
+            b"usage" => facts.usage = scan_usage(said).unwrap_or_default(),
+            b"model" => facts.model = string(said),
             _ => {}
         }
         Ok(())
@@ -80,7 +77,16 @@ fn string_behind(text: &[u8], at: usize) -> Option<String> {
     let mut cursor = value_behind(text, at)?;
     let start = cursor.position();
     let inner = cursor.string().ok()?;
-    serde_json::from_slice(text.get(start..inner.end.saturating_add(1))?).ok()
+    string(text.get(start..inner.end.saturating_add(1))?)
+}
+
+/// A JSON string with its quotes; nearly all are free of escapes, and are copied.
+fn string(said: &[u8]) -> Option<String> {
+    let inner = said.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
+    if memchr::memchr(b'\\', inner).is_some() {
+        return serde_json::from_slice(said).ok();
+    }
+    std::str::from_utf8(inner).ok().map(str::to_owned)
 }
 
 fn value_behind(text: &[u8], at: usize) -> Option<Cursor<'_>> {
@@ -308,9 +314,9 @@ impl PassedStream {
             if let Some(mut cursor) = value_behind(data, at + 7)
                 && cursor.byte() == Some(b'{')
                 && let Ok(place) = cursor.value(1, &mut Tally::default())
-                && let Ok(value) = serde_json::from_slice(data.get(place).unwrap_or_default())
+                && let Some(usage) = scan_usage(data.get(place).unwrap_or_default())
             {
-                self.facts.usage.update(&parse_usage(&value));
+                self.facts.usage.update(&usage);
                 has_usage = true;
             }
         }

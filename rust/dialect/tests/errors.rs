@@ -32,6 +32,7 @@ const DIALECTS: [Dialect; 8] = [
 
 #[test]
 fn every_kind_of_error_is_read_back_as_it_was_written() {
+    let mut lost = Vec::new();
     for dialect in DIALECTS {
         for kind in KINDS {
             let mut error = ApiError::new(kind.status(), kind, "what is wrong");
@@ -42,23 +43,20 @@ fn every_kind_of_error_is_read_back_as_it_was_written() {
                 continue;
             }
             let read = dialect.parse_error(kind.status(), &body);
-            // Some dialects have one word for all that is wrong with a request.
-            let exact = dialect == Dialect::Responses;
-            let same = if exact { read.kind == kind } else { read.kind.status() == kind.status() };
-            assert!(
-                same,
-                "{dialect:?}: {kind:?} became {:?} by {}",
-                read.kind,
-                String::from_utf8_lossy(&body)
-            );
-            // What a provider says of the gateway's credentials is not passed on.
-            if kind != ErrorKind::Authentication {
-                // (Anthropic's clients know a prompt that is too long by the words before it.)
-                assert!(read.message.ends_with("what is wrong"), "{dialect:?} {kind:?}: {}", read.message);
+            let same = match dialect {
+                Dialect::Responses => read.kind == kind,
+                // Others have one word for all that is wrong with a request.
+                _ => read.kind.status() == kind.status(),
+            };
+            // Where clients know a kind by words alone, the words stand before the message. What a provider says of the
+            // gateway's own credentials is not passed on.
+            let said = read.message.ends_with("what is wrong") || kind == ErrorKind::Authentication;
+            if !same || !said || read.status != kind.status() {
+                lost.push(format!("{dialect:?} {kind:?} by {}: {read:?}", String::from_utf8_lossy(&body)));
             }
-            assert_eq!(read.status, kind.status(), "{dialect:?} {kind:?}");
         }
     }
+    assert!(lost.is_empty(), "{lost:#?}");
 }
 
 #[test]

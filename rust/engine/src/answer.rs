@@ -5,6 +5,7 @@ use std::task::Poll;
 use tidegate_message::Method;
 
 use crate::{
+    ai,
     body::poll_flush,
     connection::{Close, Connection, Next},
     exchange::Exchange,
@@ -75,14 +76,20 @@ pub async fn fail(
         Next::Close(Close::Unread)
     };
     let mut body = std::mem::take(&mut exchange.problem);
-    problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
-    let fields = std::mem::take(&mut exchange.fields);
-    let answer = Answer {
-        status: cause.status(),
-        content_type: b"application/problem+json",
-        fields: &fields,
-        body: &body,
+    let speaks = route.and_then(|route| ai::dialect(route, exchange));
+    let content_type: &[u8] = match speaks {
+        None => {
+            problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
+            b"application/problem+json"
+        }
+        Some(dialect) => {
+            let error = ai::errors::from_failure(failure, exchange.request_id());
+            body = ai::errors::body(dialect, &error);
+            b"application/json"
+        }
     };
+    let fields = std::mem::take(&mut exchange.fields);
+    let answer = Answer { status: cause.status(), content_type, fields: &fields, body: &body };
     write(worker, plan, exchange, route, answer, next);
     exchange.problem = body;
     exchange.fields = fields;

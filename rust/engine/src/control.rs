@@ -100,6 +100,7 @@ impl Engine {
             loads: (0..workers).map(|_| Default::default()).collect(),
             admin_connections: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
+            held_bodies: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             log: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -6,6 +6,7 @@ use tidegate_http1::request_facts;
 use tidegate_plan::Action;
 
 use crate::{
+    ai,
     answer::{self, Answer},
     connection::{Close, Connection, Next},
     failure::{Cause, Failure},
@@ -37,7 +38,7 @@ pub async fn refuse(worker: &Worker, connection: &mut Connection, exchange: &mut
 }
 
 async fn journey(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     plan: &Rc<WorkerPlan>,
     connection: &mut Connection,
     exchange: &mut Exchange,
@@ -94,6 +95,11 @@ async fn journey(
             }
             Err(failure) => return fail(connection, exchange, failure).await,
         }
+    }
+
+    if let (None, Action::Ai(on)) = (upstream, &route.plan.action) {
+        // Boxed: it is large, and those who call no model should not carry it.
+        return Box::pin(ai::run(worker, plan, connection, exchange, route, &facts, on)).await;
     }
 
     // pick, pool, send, retry → response rewrite → relay; or an answer of our own

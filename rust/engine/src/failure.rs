@@ -35,6 +35,16 @@ pub enum Cause {
     AddressDenied,
     /// No credential came, or a wrong one.
     Unauthorized,
+    /// The key's time is over.
+    KeyExpired,
+    /// The provider's answer is larger than is held.
+    AnswerTooLarge,
+    /// The provider failed in the middle of its stream, and said so.
+    ProviderFailed,
+    /// A guard stopped the answer on its way.
+    GuardBlocked,
+    /// Too many bytes of request bodies are held already.
+    BodiesFull,
     /// A token bucket is empty.
     RateLimited,
     /// Too many of one key in flight.
@@ -104,6 +114,11 @@ impl Cause {
             Self::NoRoute => "no_route",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
+            Self::KeyExpired => "key_expired",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::ProviderFailed => "provider_failed",
+            Self::GuardBlocked => "guard_blocked",
+            Self::BodiesFull => "bodies_full",
             Self::RateLimited => "rate_limited",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::TooManyKeys => "too_many_keys",
@@ -141,13 +156,14 @@ impl Cause {
             Self::Refused(refusal) => refusal.status(),
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
             Self::NoRoute => 404,
-            Self::AddressDenied | Self::HookRefused => 403,
-            Self::Unauthorized => 401,
+            Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
+            Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
             Self::HookUpstream => 500,
             Self::TooManyKeys
+            | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
             | Self::HooksFull
@@ -161,6 +177,8 @@ impl Cause {
             | Self::BadResponse(_)
             | Self::EndlessInformational
             | Self::UnexpectedUpgrade
+            | Self::AnswerTooLarge
+            | Self::ProviderFailed
             | Self::UpstreamCut => 502,
             Self::ConnectTimeout | Self::UpstreamTimeout | Self::TotalTimeout | Self::UpstreamStalled => 504,
         }
@@ -175,6 +193,11 @@ impl Cause {
             Self::NoRoute => "No route takes this request.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
+            Self::KeyExpired => "The key has expired.",
+            Self::AnswerTooLarge => "The provider's answer is larger than is held.",
+            Self::ProviderFailed => "The provider failed in the middle of its answer.",
+            Self::GuardBlocked => "A guard stopped the answer.",
+            Self::BodiesFull => "Too many large requests are held already.",
             Self::RateLimited => "Too many requests; try again after the time given in Retry-After.",
             Self::TooManyInFlight | Self::TooManyKeys => "Too many requests are in flight already.",
             Self::BodyTooLarge => "The request's body is larger than is taken here.",

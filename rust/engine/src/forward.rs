@@ -18,7 +18,7 @@ use crate::{
     failure::{Cause, Failure},
     prepare::PreparedRoute,
     tunnel,
-    upstream::{Attempt, Link, Upstream},
+    upstream::{Attempt, Link, Upstream, Wait},
     worker::{Worker, WorkerPlan},
 };
 
@@ -171,7 +171,8 @@ impl Forward<'_> {
 
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
-        let connecting = attempt.connect(self.worker, connection, timeouts.connect_ms, waits, fresh);
+        let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
+        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh);
         let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {

@@ -6,6 +6,7 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod ai;
 mod answer;
 mod background;
 mod body;
@@ -37,3 +38,9 @@ mod worker;
 pub use control::{Engine, EngineError};
 pub use explain::explain;
 pub use prepare::{PlanRejected, check};
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_milliseconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

@@ -12,6 +12,7 @@ use tidegate_upstream::RetryPolicy;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    ai::prepare::PreparedAi,
     exchange::Exchange,
     io::tls::Client,
     log::{Format, Log},
@@ -49,6 +50,8 @@ pub struct Prepared {
     pub in_flight: Arc<Concurrency>,
     /// By index of the hook: its place in the counters.
     pub hook_slots: Vec<u32>,
+    /// The AI part.
+    pub ai: Option<PreparedAi>,
     /// Where lines go.
     pub log: Option<Log>,
     /// What lines look like.
@@ -138,6 +141,9 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
         quota(limit, index)?;
     }
     upstream_names(plan)?;
+    if let Some(ai) = &plan.ai {
+        PreparedAi::check(ai)?;
+    }
     if let Some(log) = &plan.access_log {
         Format::compile(&log.format).map_err(|why| rejected("access_log.format", why))?;
     }
@@ -147,7 +153,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
 impl Prepared {
     /// Makes a plan ready. What `before` has that did not change is taken over: buckets, counts, the log.
     pub fn new(
-        plan: Plan,
+        mut plan: Plan,
         before: Option<&Prepared>,
         generation: u64,
         metrics: &Metrics,
@@ -196,8 +202,15 @@ impl Prepared {
                 Some(Format::compile(&config.format).map_err(|why| rejected("access_log.format", why))?)
             }
         };
+        let ai = match plan.ai.take() {
+            None => None,
+            Some(ai) => {
+                Some(PreparedAi::new(ai, &plan.upstreams, before.and_then(|kept| kept.ai.as_ref()), metrics)?)
+            }
+        };
         let server = &plan.server;
         Ok(Self {
+            ai,
             generation,
             head_limits: Limits {
                 head_bytes: server.head_bytes as usize,

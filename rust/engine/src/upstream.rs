@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
-    connection::Connection,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
@@ -30,6 +29,7 @@ use crate::{
     metrics::WorkerMetrics,
     resolve::Name,
     stage,
+    timer::Deadline,
     worker::{Shared, Worker, WorkerPlan},
 };
 
@@ -110,6 +110,21 @@ pub struct Link {
     permit: Option<Permit>,
 }
 
+/// Whoever waits for a connection: until when, and whether there still is somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait<'a> {
+    /// When the waiting is over; set by what waits.
+    pub deadline: &'a Deadline,
+    /// The connection for whose sake it is waited; `None`: it is waited in any case.
+    pub client: Option<&'a Stream>,
+}
+
+impl Wait<'_> {
+    fn is_gone(&self, cx: &mut Context<'_>) -> bool {
+        self.client.is_some_and(|client| client.poll_broken(cx))
+    }
+}
+
 /// An attempt under way. Dropped before its end it counts as cancelled.
 pub struct Attempt<'a> {
     /// Where it goes.
@@ -180,6 +195,30 @@ impl Upstream {
         let picked = cluster.pick(now, hash, tried)?;
         let endpoint = self.endpoints.borrow().get(picked.id as usize)?.clone();
         let ticket = cluster.started(picked.id);
+        tried.insert(ticket);
+        Some(Attempt { endpoint, upstream: self, ticket, started: now, open: true })
+    }
+
+    /// Whether there is an endpoint that is well and was not tried.
+    pub fn has_untried(&self, tried: &Tried) -> bool {
+        self.cluster.borrow().has_untried(tried)
+    }
+
+    /// The endpoint with that key (its low half), if it is well and has not clearly more to do than its share.
+    pub fn attempt_near(&self, now: u64, key: u32, tried: &mut Tried) -> Option<Attempt<'_>> {
+        /// Calls above the mean that a warm cache is worth.
+        const MORE: u32 = 4;
+        let mut cluster = self.cluster.borrow_mut();
+        let endpoints = self.endpoints.borrow();
+        let at = endpoints.iter().position(|endpoint| endpoint.key as u32 == key)?;
+        let mean = cluster.in_flight() / cluster.len().max(1) as u32;
+        let view = cluster.view(now).nth(at)?;
+        let well = matches!(view.state, EndpointState::Healthy | EndpointState::SlowStart);
+        if !well || view.in_flight > mean + mean / 4 + MORE {
+            return None;
+        }
+        let endpoint = endpoints[at].clone();
+        let ticket = cluster.started(at as u32);
         tried.insert(ticket);
         Some(Attempt { endpoint, upstream: self, ticket, started: now, open: true })
     }
@@ -306,7 +345,7 @@ impl Attempt<'_> {
     pub async fn connect(
         &self,
         worker: &Worker,
-        client: &Connection,
+        wait: Wait<'_>,
         connect_ms: u32,
         bounded: impl Fn(u32) -> u32,
         fresh: bool,
@@ -318,20 +357,18 @@ impl Attempt<'_> {
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
-            match self.enter(worker, door, client, bounded(self.upstream.plan.pool.queue_ms)).await? {
+            match self.enter(worker, door, wait, bounded(self.upstream.plan.pool.queue_ms)).await? {
                 Entered::Idle(link) => return Ok(link),
                 Entered::Room => permit = Some(Permit::new(door.clone())),
             }
         }
-        client.deadline.set(bounded(connect_ms));
+        wait.deadline.set(bounded(connect_ms));
         let mut connecting = pin!(io::connect_secure(&self.endpoint.target, self.endpoint.secure.as_ref()));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Pending if client.deadline.poll_passed(cx) => {
+            Poll::Pending if wait.deadline.poll_passed(cx) => {
                 Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
             }
-            Poll::Pending if client.stream.poll_broken(cx) => {
-                Poll::Ready(Err((Cause::ClientGone, String::new())))
-            }
+            Poll::Pending if wait.is_gone(cx) => Poll::Ready(Err((Cause::ClientGone, String::new()))),
             Poll::Pending => Poll::Pending,
             Poll::Ready(connected) => {
                 Poll::Ready(connected.map_err(|fault| (fault.cause(), fault.to_string())))
@@ -359,7 +396,7 @@ impl Attempt<'_> {
         &self,
         worker: &Worker,
         door: &Arc<Door>,
-        client: &Connection,
+        wait: Wait<'_>,
         queue_ms: u32,
     ) -> Result<Entered, Failure> {
         match door.gate.try_open() {
@@ -371,7 +408,7 @@ impl Attempt<'_> {
         let endpoint = &self.endpoint;
         endpoint.waiting.set(endpoint.waiting.get() + 1);
         let _here = Waiting(endpoint);
-        client.deadline.set(queue_ms);
+        wait.deadline.set(queue_ms);
         loop {
             if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
                 return Ok(Entered::Idle(link));
@@ -386,10 +423,10 @@ impl Attempt<'_> {
                 if room.as_mut().poll(cx).is_ready() || returned.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(()));
                 }
-                if client.deadline.poll_passed(cx) {
+                if wait.deadline.poll_passed(cx) {
                     return Poll::Ready(Err(Failure::gateway(Cause::QueueTimeout)));
                 }
-                if client.stream.poll_broken(cx) {
+                if wait.is_gone(cx) {
                     return Poll::Ready(Err(Failure::client(Cause::ClientGone)));
                 }
                 Poll::Pending

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    ai::batch::Batches,
     answer,
     connection::{self, Connection},
     exchange::Exchange,
@@ -70,6 +71,8 @@ pub struct Shared {
     pub admin_connections: AtomicUsize,
     /// The number of the plan that runs.
     pub generation: AtomicU64,
+    /// Bytes of large request bodies that are held in memory.
+    pub held_bodies: AtomicU64,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
     /// The access log of the plan that runs.
@@ -142,6 +145,8 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Embedding calls that wait for others like them.
+    pub batches: Batches,
     /// Whether connections are let go as they become idle.
     pub draining: Cell<bool>,
     now: Cell<u64>,
@@ -159,6 +164,8 @@ pub struct WorkerPlan {
     pub upstreams: Vec<Rc<Upstream>>,
     /// Lines for the access log.
     pub lines: RefCell<Option<Lines>>,
+    /// Where this worker writes usage records.
+    pub usage: Option<Rc<RefCell<tidegate_journal::Writer>>>,
 }
 
 #[derive(Default)]
@@ -259,6 +266,7 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        batches: Batches::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
@@ -322,6 +330,15 @@ impl WorkerPlan {
         shared: &Arc<Shared>,
         worker: usize,
     ) -> Self {
+        let journal = prepared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
+        let usage = journal.map(|journal| {
+            let kept = before.filter(|before| {
+                let old = before.shared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
+                old.is_some_and(|old| Arc::ptr_eq(old, journal))
+            });
+            let kept = kept.and_then(|before| before.usage.clone());
+            kept.unwrap_or_else(|| Rc::new(RefCell::new(journal.writer(worker))))
+        });
         let before = before.map_or(&[][..], |plan| &plan.upstreams);
         let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
         let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
@@ -336,7 +353,7 @@ impl WorkerPlan {
             })
             .collect();
         let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
-        Self { shared: prepared, upstreams, lines }
+        Self { shared: prepared, upstreams, lines, usage }
     }
 
     /// The index of the upstream called `name`.

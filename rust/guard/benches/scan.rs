@@ -33,6 +33,16 @@ fn scans(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(10_000));
     for (name, piece) in [("prose", PROSE), ("program", PROGRAM)] {
         let text: String = piece.chars().cycle().take(10_000).collect();
+        for kind in ["card", "iban", "email", "phone", "ip", "ssn", "api_key"] {
+            let only = LookFor::Pii { kinds: vec![kind.to_owned()] };
+            let guards = Guards::compile(&[guard("one", only)]).expect("a good guard");
+            let mut same = text.clone();
+            group.bench_function(format!("{name}/{kind}"), |bencher| {
+                bencher.iter(|| {
+                    guards.scan(&[0], Direction::Request, black_box(&mut same), &mut Vault::default())
+                });
+            });
+        }
         for (what, chosen) in [("pii", &[0][..]), ("words", &[1]), ("pattern", &[2]), ("all", &[0, 1, 2])] {
             let mut same = text.clone();
             group.bench_function(format!("{name}/{what}"), |bencher| {

@@ -23,7 +23,7 @@ fn everything() -> LookFor {
 }
 
 fn one(look_for: LookFor, action: GuardAction) -> Guards {
-    Guards::compile(&[guard("one", GuardScope::Both, look_for, action)]).unwrap()
+    Guards::compile(&[guard("one", GuardScope::Both, look_for, action)]).expect("a good guard")
 }
 
 fn scanned(guards: &Guards, text: &str, vault: &mut Vault) -> (String, Verdict) {
@@ -256,7 +256,7 @@ fn cut<'a>(text: &'a str, cuts: &[usize]) -> Vec<&'a str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_masked_comes_back_wherever_the_answer_was_cut(

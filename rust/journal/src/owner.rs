@@ -9,6 +9,10 @@ impl Header {
     /// segment to its end: what the owner appended in between would be lost with the file otherwise.
     pub fn owner_is_gone(&self) -> bool {
         let Some(boot) = boot() else { return false };
+        if self.boot == 0 || self.started == 0 {
+            // The owner could not tell who it is.
+            return false;
+        }
         if boot != self.boot {
             return true;
         }
@@ -63,6 +67,7 @@ mod tests {
         assert!(!header.owner_is_gone());
         assert!(Header { started: header.started + 1, ..header }.owner_is_gone(), "the id was given again");
         assert!(Header { boot: header.boot + 1, ..header }.owner_is_gone(), "the machine was booted since");
+        assert!(!Header { started: 0, ..header }.owner_is_gone(), "it did not know");
         assert!(Header { pid: u32::MAX, ..header }.owner_is_gone());
     }
 }

@@ -1,5 +1,7 @@
 //! Any bytes may stand in a segment: what is read is a prefix of what was written, and nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::fs;
 
 use proptest::prelude::*;

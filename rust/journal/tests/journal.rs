@@ -1,5 +1,7 @@
 //! Writers and their keeper: order, segments that fill up, folders that fail and come back.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! `kill -9` at random moments, and a file size limit that comes and goes: in a process of their own, which is this test again.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};

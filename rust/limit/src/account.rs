@@ -162,7 +162,7 @@ impl Accounts {
         );
         // Accounts are always locked in the order of their ids, which is the same in every plan.
         held.sort_unstable_by_key(|held| self.id(held.account));
-        held.dedup_by_key(|held| held.account);
+        held.dedup_by_key(|held| self.id(held.account));
 
         let mut locked = Vec::with_capacity(held.len());
         let mut refusal = Later::default();

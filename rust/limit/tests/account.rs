@@ -1,5 +1,7 @@
 //! Accounts: all or nothing, exact sums, windows, holds that expire, plans that follow one another.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use proptest::prelude::*;
 use tidegate_limit::{AccountSpec, Accounts, Amounts, Metric, View, Window};
 
@@ -110,6 +112,15 @@ fn an_account_named_twice_pays_once_and_an_unknown_one_pays_nothing() {
     reservation.settle(&tokens(60, 0), NOW);
     assert_eq!(has(&accounts, 0, NOW), (60, 0));
     assert_eq!(accounts.view(7, NOW), None);
+}
+
+#[test]
+fn two_accounts_that_became_one_by_their_name_pay_once() {
+    let same = [spec("a", Metric::Tokens, 100, Window::Day), spec("a", Metric::Tokens, 100, Window::Day)];
+    let accounts = Accounts::new(&same, Some(&Accounts::new(&same[..1], None)));
+    let reservation = accounts.reserve(&[0, 1], &tokens(60, 0), NOW, LATER).unwrap();
+    reservation.settle(&tokens(60, 0), NOW);
+    assert_eq!((has(&accounts, 0, NOW), has(&accounts, 1, NOW)), ((60, 0), (60, 0)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Many threads spend at once: no account is overspent by more than calls were underestimated, and all sums are exact.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -1,5 +1,7 @@
 //! Windows: against a table, and against the civil arithmetic of the `time` crate.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use proptest::prelude::*;
 use tidegate_limit::Window;
 use time::{Date, Duration, Month, OffsetDateTime, Time, Weekday};

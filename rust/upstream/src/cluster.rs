@@ -156,6 +156,12 @@ impl Cluster {
         Some(Picked { id, panic: self.live.panic })
     }
 
+    /// Whether there is an endpoint, neither down nor ejected, that this request has not tried.
+    #[must_use]
+    pub fn has_untried(&self, tried: &Tried) -> bool {
+        !self.live.panic && !self.all_tried(tried)
+    }
+
     /// An attempt begins. Without an endpoint of that id nothing is counted.
     #[inline]
     pub fn started(&mut self, id: EndpointId) -> Ticket {

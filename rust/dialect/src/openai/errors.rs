@@ -144,6 +144,8 @@ pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
         408 | 504 | 524 => ErrorKind::Timeout,
         413 => ErrorKind::TooLarge,
         429 => ErrorKind::RateLimited,
+        // What the server was not made for; it is not broken.
+        501 => ErrorKind::Unsupported,
         503 | 529 => ErrorKind::Overloaded,
         400..=499 => ErrorKind::InvalidRequest,
         _ => ErrorKind::Server,

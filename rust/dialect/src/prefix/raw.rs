@@ -1,6 +1,6 @@
 //! The chain of a body that is not parsed.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr_iter};
 
 use super::{Chain, TEXT};
 
@@ -92,22 +92,18 @@ fn value_end(bytes: &[u8]) -> usize {
 
 /// The next string and what is behind its closing quote.
 fn next_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = memchr::memchr(b'"', bytes)?;
+    let start = memchr(b'"', bytes)?;
     let inside = bytes.get(start + 1..)?;
     let (text, behind) = inside.split_at(string_end(inside));
     Some((text, behind.get(1..).unwrap_or_default()))
 }
 
-/// Where the closing quote is; the end where there is none.
+/// Where the closing quote is; the end where there is none. A quote behind an odd number of backslashes closes nothing.
 fn string_end(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at;
-        }
-        // What is behind a backslash closes nothing.
-        at += 2;
-    }
-    bytes.len()
+    memchr_iter(b'"', bytes)
+        .find(|at| {
+            let before = bytes.get(..*at).unwrap_or_default();
+            before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+        })
+        .unwrap_or(bytes.len())
 }

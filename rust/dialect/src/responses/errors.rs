@@ -33,7 +33,7 @@ fn refine(error: ApiError) -> ApiError {
 }
 
 /// The code: the dialect's own word where clients act on it, else what was said.
-pub(super) fn code(error: &ApiError) -> Option<&str> {
+fn code(error: &ApiError) -> Option<&str> {
     match error.kind {
         ErrorKind::ContextTooLong => Some("context_length_exceeded"),
         ErrorKind::ContentFilter => Some("content_filter"),
@@ -49,9 +49,9 @@ pub(super) fn write(error: &ApiError, out: &mut Vec<u8>) {
     chat::write_error(&ApiError { code, ..error.clone() }, out);
 }
 
-/// The object inside a response that failed.
-pub(super) fn in_response(error: &ApiError) -> Value {
-    let code = match error.kind {
+/// The code inside a stream: the words that a failed response has for it.
+pub(super) fn stream_code(error: &ApiError) -> &'static str {
+    match error.kind {
         // The word that this place has for what the filter declines.
         ErrorKind::ContentFilter => "invalid_prompt",
         ErrorKind::RateLimited => "rate_limit_exceeded",
@@ -59,6 +59,10 @@ pub(super) fn in_response(error: &ApiError) -> Value {
         ErrorKind::Quota => "insufficient_quota",
         ErrorKind::Overloaded => "server_is_overloaded",
         _ => "server_error",
-    };
-    json!({"code": code, "message": error.message})
+    }
+}
+
+/// The object inside a response that failed.
+pub(super) fn in_response(error: &ApiError) -> Value {
+    json!({"code": stream_code(error), "message": error.message})
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{finish, item_parts, reason};
@@ -16,6 +17,22 @@ const OPEN_PARTS: usize = 1024;
 
 /// Bytes of one event: the last one carries the whole response, pictures too.
 const EVENT_BYTES: usize = 64 << 20;
+
+const TEXT_DELTA: &str = "response.output_text.delta";
+const ARGUMENTS_DELTA: &str = "response.function_call_arguments.delta";
+
+/// The events that most of a stream is made of, read without a tree. What does not fit goes the long way.
+#[derive(Deserialize)]
+struct Piece<'d> {
+    #[serde(rename = "type")]
+    kind: &'d str,
+    output_index: u64,
+    #[serde(default)]
+    content_index: u64,
+    delta: String,
+    #[serde(default)]
+    logprobs: Option<Value>,
+}
 
 /// Turns the provider's stream into events.
 #[derive(Debug)]
@@ -97,6 +114,12 @@ impl State {
         if self.ended || data == b"[DONE]" {
             return Ok(());
         }
+        if matches!(name, TEXT_DELTA | ARGUMENTS_DELTA)
+            && let Ok(piece) = serde_json::from_slice::<Piece<'_>>(data)
+            && piece.kind == name
+        {
+            return self.piece(piece, events);
+        }
         let mut value = crate::json::parse_object(data)?;
         let kind = match value.get("type").and_then(Value::as_str) {
             Some(kind) => kind.to_owned(),
@@ -125,7 +148,7 @@ impl State {
                     _ => return Ok(()),
                 };
             }
-            "response.output_text.delta" => {
+            TEXT_DELTA => {
                 let logprobs = value.get_mut("logprobs").map(Value::take);
                 self.delta(output, content, PartKind::Text, text(value, "delta"), events)?;
                 probabilities(logprobs, events);
@@ -155,9 +178,7 @@ impl State {
             "response.reasoning_text.delta" => {
                 self.thought(output, Thought::Content, text(value, "delta"), value, events)?;
             }
-            "response.function_call_arguments.delta" => {
-                self.arguments(output, text(value, "delta"), false, events)
-            }
+            ARGUMENTS_DELTA => self.arguments(output, text(value, "delta"), false, events),
             "response.function_call_arguments.done" => {
                 self.arguments(output, text(value, "arguments"), true, events);
             }
@@ -177,6 +198,17 @@ impl State {
             }
             // Progress of built-in tools: the item comes whole when it is done.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// One of the events that most of a stream is made of.
+    fn piece(&mut self, piece: Piece<'_>, events: &mut Vec<Event>) -> Result<(), Fault> {
+        if piece.kind == TEXT_DELTA {
+            self.delta(piece.output_index, piece.content_index, PartKind::Text, piece.delta, events)?;
+            probabilities(piece.logprobs, events);
+        } else {
+            self.arguments(piece.output_index, piece.delta, false, events);
         }
         Ok(())
     }

@@ -367,7 +367,10 @@ impl Writer {
     fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
         self.start("", None, out);
         event(&mut self.sequence, "error", out, |event| {
-            event.put("code", &errors::code(error)).put("message", &error.message).put("param", &error.param);
+            event
+                .put("code", errors::stream_code(error))
+                .put("message", &error.message)
+                .put("param", &error.param);
         });
         let failed = Outcome { status: "failed", incomplete: None, error: Some(errors::in_response(error)) };
         self.last(&failed, out);

@@ -108,6 +108,16 @@ fn what_is_no_object_or_broken_is_refused() {
 }
 
 #[test]
+fn the_number_of_fields_is_bounded() {
+    let body = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|at| format!("\"f{at}\":1")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    assert!(scan(body(MEMBERS).as_bytes()).is_ok());
+    assert!(scan(body(MEMBERS + 1).as_bytes()).is_err());
+}
+
+#[test]
 fn depth_is_bounded_as_by_serde() {
     for levels in [125, 126, 127, 128, 100_000] {
         let body = format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));

@@ -87,6 +87,7 @@ fn an_error_after_the_beginning_ends_the_stream_as_failed() {
     let values = data_of(&stream(&events));
     let [.., error, failed] = values.as_slice() else { panic!() };
     assert_eq!((&error["type"], &error["message"]), (&json!("error"), &json!("slow down")));
+    assert_eq!(error["code"], "rate_limit_exceeded");
     assert_eq!(failed["type"], "response.failed");
     assert_eq!(failed["response"]["error"], json!({"code": "rate_limit_exceeded", "message": "slow down"}));
 }
@@ -213,4 +214,36 @@ fn errors_inside_a_stream_end_it() {
     assert_eq!(kind(&failed), tidegate_dialect::ErrorKind::ContextTooLong);
     assert!(read(b"data: <html>\n\n").is_err());
     assert!(read(b"data: [1]\n\n").is_err());
+}
+
+#[test]
+fn events_without_names_and_with_unusual_spelling_are_the_same_events() {
+    let bytes = stream(&events_of(&answer_of(&response())));
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let nameless: String = text.split_inclusive('\n').filter(|line| !line.starts_with("event: ")).collect();
+    assert_eq!(read(nameless.as_bytes()).unwrap(), read(&bytes).unwrap());
+    // The type escaped, the index as a float, one field twice.
+    let odd = text
+        .replace("{\"type\":\"response.output_text.delta\"", "{\"type\":\"response.output\\u005ftext.delta\"")
+        .replace("\"output_index\":2,\"delta\"", "\"output_index\":2.0,\"delta\":\"\",\"delta\"");
+    assert_ne!(odd, text);
+    assert_eq!(read(odd.as_bytes()).unwrap(), read(&bytes).unwrap());
+}
+
+#[test]
+fn probabilities_come_with_their_text() {
+    let token = json!({"token": "hi", "logprob": -0.5, "bytes": [104, 105], "top_logprobs": []});
+    let events = [
+        Event::Start { id: String::new(), model: String::new(), created: None },
+        Event::Open { choice: 0, part: 0, kind: PartKind::Text },
+        Event::Logprobs { choice: 0, value: json!({"content": [token]}) },
+        Event::Delta { choice: 0, part: 0, text: "hi".into() },
+        Event::Close { choice: 0, part: 0 },
+        Event::End,
+    ];
+    let bytes = stream(&events);
+    let values = data_of(&bytes);
+    assert_eq!(values[4]["logprobs"], json!([token]));
+    assert_eq!(values.last().unwrap()["response"]["output"][0]["content"][0]["logprobs"], json!([token]));
+    assert!(read(&bytes).unwrap().contains(&events[2]));
 }

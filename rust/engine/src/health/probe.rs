@@ -24,7 +24,7 @@ pub(super) async fn ask(
     probe: &HealthProbe,
     authority: &str,
 ) -> Result<(), String> {
-    let connected = io::connect_secure(target, secure).await;
+    let connected = io::connect_outside(target, secure).await;
     let mut stream = connected.map_err(|error| format!("no connection: {error}"))?;
     let HealthProbe::Http { path, host, status: (from, to) } = probe else {
         let _ = poll_fn(|cx| stream.poll_shutdown(cx)).await; // the end of a handshake is still to be sent

@@ -80,7 +80,7 @@ pub fn accept(target: &Target) -> Option<Pipe> {
     NETWORK.with(|network| network.borrow_mut().as_mut()?.get_mut(target)?.waiting.pop_front())
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<Pipe>>>>;
+type Connecting = Pin<Box<dyn Future<Output = io::Result<Pipe>> + Send>>;
 
 /// `None` where no network in memory is in place.
 pub fn connect(target: &Target) -> Option<Connecting> {

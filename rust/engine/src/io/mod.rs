@@ -9,4 +9,4 @@ mod stream;
 pub mod tls;
 
 pub use listen::Acceptor;
-pub use stream::{ConnectFault, Stream, Target, connect_secure};
+pub use stream::{ConnectFault, Stream, Target, connect_outside, connect_secure};

@@ -99,6 +99,23 @@ impl Stream {
         }
     }
 
+    /// Whether the other end is not there any more to take an answer: it broke the connection off, or closed it. What
+    /// it sent meanwhile stays to be read. If not, the task of `cx` is woken when it may be.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                let mut byte = [0];
+                let mut buf = ReadBuf::new(&mut byte);
+                match stream.poll_peek(cx, &mut buf) {
+                    Poll::Ready(Ok(read)) => read == 0,
+                    Poll::Ready(Err(_)) => true,
+                    Poll::Pending => false,
+                }
+            }
+            other => other.poll_broken(cx),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -113,10 +130,6 @@ impl Stream {
 
 /// Opens a plain connection to `target`.
 async fn connect(target: &Target) -> io::Result<Stream> {
-    #[cfg(feature = "memory")]
-    if let Some(pipe) = super::memory::connect(target) {
-        return pipe.await.map(Stream::Memory);
-    }
     match target {
         Target::Ip(address) => {
             let stream = TcpStream::connect(*address).await?;
@@ -146,8 +159,17 @@ impl std::fmt::Display for ConnectFault {
     }
 }
 
-/// Opens a connection to `target`, within TLS where `secure` says how.
+/// Opens a connection to `target`, within TLS where `secure` says how: for requests, which in tests go through memory.
 pub async fn connect_secure(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
+    #[cfg(feature = "memory")]
+    if let Some(pipe) = super::memory::connect(target) {
+        return pipe.await.map(Stream::Memory).map_err(ConnectFault::Connect);
+    }
+    connect_outside(target, secure).await
+}
+
+/// The same, always through the system: for probes, which run on a thread of their own.
+pub async fn connect_outside(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
     let stream = connect(target).await.map_err(ConnectFault::Connect)?;
     match secure {
         None => Ok(stream),

@@ -4,6 +4,7 @@
 //! worker writes to; so counting costs no synchronisation. A reader adds the workers up and may see an exchange in one
 //! counter that another does not have yet.
 
+mod ai;
 mod blocks;
 mod histogram;
 mod reasons;
@@ -14,6 +15,7 @@ mod worker;
 
 use std::sync::Arc;
 
+pub use ai::AiCall;
 pub use worker::WorkerMetrics;
 
 use slots::Slots;
@@ -26,6 +28,8 @@ const ENDPOINTS_MOST: usize = 8192;
 const LIMITS_MOST: usize = 4096;
 /// Hooks that are counted apart.
 const HOOKS_MOST: usize = 1024;
+/// Models at providers that are counted apart.
+const AI_MOST: usize = 4096;
 
 /// The slot of what came after all others were taken. Slot 0 is that of what has no name.
 const OTHER: u32 = 1;
@@ -38,6 +42,7 @@ pub struct Metrics {
     endpoints: Slots,
     limits: Slots,
     hooks: Slots,
+    ai: Slots,
 }
 
 /// What the caller knows at the moment of asking.
@@ -64,6 +69,7 @@ impl Metrics {
             endpoints: Slots::new(ENDPOINTS_MOST),
             limits: Slots::new(LIMITS_MOST),
             hooks: Slots::new(HOOKS_MOST),
+            ai: Slots::new(AI_MOST),
         })
     }
 
@@ -94,6 +100,11 @@ impl Metrics {
     /// The slot of a hook.
     pub fn hook_slot(&self, name: &str) -> u32 {
         self.hooks.slot(&[name])
+    }
+
+    /// The slot of a model at a provider.
+    pub fn ai_slot(&self, model: &str, provider: &str) -> u32 {
+        self.ai.slot(&[model, provider])
     }
 
     /// Appends the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Gauges, Metrics, OTHER,
+    Gauges, Metrics, OTHER, ai,
     blocks::{Blocks, Counter},
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
@@ -23,6 +23,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     upstreams(metrics, &mut page);
     limits(metrics, &mut page);
     hooks(metrics, gauges, &mut page);
+    ai::write(metrics, &mut page);
 }
 
 /// The name of a slot as a label's value: nothing for what has none, `(other)` for those beyond the bound.
@@ -267,12 +268,12 @@ fn hooks(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
 }
 
 /// The text as it grows.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     out: &'a mut Vec<u8>,
 }
 
 impl Page<'_> {
-    fn counter(&mut self, name: &str, help: &str) {
+    pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.head(name, help, "counter");
     }
 
@@ -280,13 +281,13 @@ impl Page<'_> {
         self.head(name, help, "gauge");
     }
 
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    pub(super) fn head(&mut self, name: &str, help: &str, kind: &str) {
         for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
             self.out.extend_from_slice(part.as_bytes());
         }
     }
 
-    fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
+    pub(super) fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
         self.start(name, "", labels, None);
         push_decimal(value, self.out);
         self.out.push(b'\n');
@@ -311,7 +312,12 @@ impl Page<'_> {
         }
     }
 
-    fn histogram<'a>(&mut self, name: &str, labels: Labels<'_>, cells: impl Iterator<Item = &'a Coarse>) {
+    pub(super) fn histogram<'a>(
+        &mut self,
+        name: &str,
+        labels: Labels<'_>,
+        cells: impl Iterator<Item = &'a Coarse>,
+    ) {
         let (mut sums, mut nanoseconds) = ([0; COARSE], 0);
         cells.for_each(|cell| cell.add_to(&mut sums, &mut nanoseconds));
         let mut count = 0;

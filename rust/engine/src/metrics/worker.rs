@@ -1,7 +1,8 @@
 //! What one worker counts.
 
 use super::{
-    ENDPOINTS_MOST, HOOKS_MOST, LIMITS_MOST, ROUTES_MOST,
+    AI_MOST, ENDPOINTS_MOST, HOOKS_MOST, LIMITS_MOST, ROUTES_MOST,
+    ai::Ai,
     blocks::{Blocks, Counter},
     histogram::{Coarse, Fine},
     reasons::Reasons,
@@ -29,6 +30,7 @@ pub struct WorkerMetrics {
     pub(super) endpoints: Blocks<Endpoint>,
     pub(super) limits: Blocks<Limit>,
     pub(super) hooks: Blocks<Hook>,
+    pub(super) ai: Blocks<Ai>,
     pub(super) refusals: Reasons,
     pub(super) closes: Reasons,
     pub(super) retries: Reasons,
@@ -85,6 +87,7 @@ impl WorkerMetrics {
             endpoints: Blocks::new(ENDPOINTS_MOST),
             limits: Blocks::new(LIMITS_MOST),
             hooks: Blocks::new(HOOKS_MOST),
+            ai: Blocks::new(AI_MOST),
             refusals: Reasons::new(),
             closes: Reasons::new(),
             retries: Reasons::new(),

@@ -37,9 +37,17 @@ pub fn find_v6(text: &str, mut found: impl FnMut(Range<usize>)) {
         let back =
             bytes[over..colon].iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
         let start = colon - back;
+        over = colon + 1;
+        // Most colons stand behind a word: nothing of it is read twice.
+        let joined =
+            start.checked_sub(1).is_some_and(|at| bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_');
+        let goes_on = bytes.get(colon + 1).is_some_and(part);
+        if joined || !goes_on {
+            continue;
+        }
         let length = bytes[start..].iter().take(V6_MOST + 1).take_while(|byte| part(byte)).count();
-        over = start + length;
-        let written = text[start..over].trim_end_matches('.');
+        over = over.max(start + length);
+        let written = text[start..start + length].trim_end_matches('.');
         // `fe80::1:` ends a sentence; `a::b` is a name in programs.
         let written = if written.ends_with("::") { written } else { written.trim_end_matches(':') };
         let is_address = written.bytes().filter(|byte| *byte == b':').count() >= 2
@@ -51,6 +59,5 @@ pub fn find_v6(text: &str, mut found: impl FnMut(Range<usize>)) {
         if is_address && alone {
             found(start..end);
         }
-        over = over.max(colon + 1);
     }
 }

@@ -154,25 +154,92 @@ impl PiiFinder {
         let bytes = text.as_bytes();
         let mut digits = Digits::default();
         let mut at = 0;
-        while let Some(run) = next_digit(bytes, at) {
+        while let Some(start) = next_digit(bytes, at) {
+            let run = Run::new(bytes, start);
+            at = run.end;
+            // Most numbers are told apart by their length and the bytes around them.
             for kind in &self.kinds {
                 let range = match kind {
-                    Pii::Card => card::at(text, run, &mut digits),
-                    Pii::Iban => iban::at(text, run),
-                    Pii::Phone => phone::at(text, run, &mut digits),
-                    Pii::Ip => ip::v4_at(text, run),
-                    Pii::Ssn => national::at(text, run, &mut digits),
-                    Pii::Email | Pii::ApiKey => None,
+                    Pii::Card if run.may_be_card() => card::at(text, start, &mut digits),
+                    Pii::Iban if run.may_be_iban() => iban::at(text, start),
+                    Pii::Phone if run.may_be_phone() => phone::at(text, start, &mut digits),
+                    Pii::Ip if run.may_be_ip() => ip::v4_at(text, start),
+                    Pii::Ssn if run.may_be_national() => national::at(text, start, &mut digits),
+                    _ => None,
                 };
                 if let Some(range) = range {
                     found(range, *kind);
                 }
             }
-            at = bytes[run..]
-                .iter()
-                .position(|byte| !byte.is_ascii_digit())
-                .map_or(bytes.len(), |end| run + end);
         }
+    }
+}
+
+/// Digits in a row, and what stands around them.
+struct Run {
+    first: u8,
+    length: usize,
+    end: usize,
+    /// The byte before, and the one before that; 0 for none.
+    before: u8,
+    second_before: u8,
+    /// The byte after, where a digit follows it; 0 for none.
+    joint: u8,
+    /// The byte after; 0 for none.
+    after: u8,
+}
+
+impl Run {
+    fn new(bytes: &[u8], start: usize) -> Self {
+        let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let end = start + length;
+        let back = |by| start.checked_sub(by).map_or(0, |at| bytes[at]);
+        let after = bytes.get(end).copied().unwrap_or(0);
+        let joint = if bytes.get(end + 1).is_some_and(u8::is_ascii_digit) { after } else { 0 };
+        Self { first: bytes[start], length, end, before: back(1), second_before: back(2), joint, after }
+    }
+
+    /// Whether it is the middle of a word.
+    fn is_within_word(&self) -> bool {
+        self.before.is_ascii_alphanumeric() || self.before == b'_'
+    }
+
+    fn may_be_card(&self) -> bool {
+        let grouped = self.length == 4 && matches!(self.joint, b' ' | b'-');
+        !self.is_within_word() && (grouped || (13..=19).contains(&self.length))
+    }
+
+    fn may_be_iban(&self) -> bool {
+        self.length >= 2 && self.before.is_ascii_alphabetic() && self.second_before.is_ascii_alphabetic()
+    }
+
+    fn may_be_phone(&self) -> bool {
+        let american = match self.length {
+            1 => self.first == b'1' && matches!(self.joint, b'-' | b'.'),
+            3 => matches!(self.joint, b'-' | b'.') || (self.before == b'(' && self.after == b')'),
+            _ => false,
+        };
+        let trunk = self.first == b'0' && self.length <= 6 && matches!(self.joint, b' ' | b'-' | b'/');
+        self.before == b'+' || (!self.is_within_word() && (american || trunk))
+    }
+
+    fn may_be_ip(&self) -> bool {
+        self.length <= 3 && self.joint == b'.' && !self.is_within_word()
+    }
+
+    fn may_be_national(&self) -> bool {
+        let british = matches!(self.length, 2 | 6)
+            && (self.before.is_ascii_uppercase()
+                || (self.before == b' ' && self.second_before.is_ascii_uppercase()));
+        let spanish = self.length == 7 && matches!(self.before, b'X'..=b'Z');
+        let numeric = match self.length {
+            1 => self.joint == b' ',
+            3 => matches!(self.joint, b' ' | b'-' | b'.'),
+            8 => self.after == b'-' || self.after.is_ascii_uppercase(),
+            15 => true,
+            _ => false,
+        };
+        british || spanish || (numeric && !self.is_within_word())
     }
 }
 

@@ -1,0 +1,295 @@
+"""Streams on their way: what passes as it is, what is hidden, how they break off, what becomes of them without a client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import Provide, Start
+from tests.support.ai import ASK, KEY, ask, bearing, begin, chunks, config, data, post, said, text_of, usage
+from tests.support.client import message
+from tests.support.http import Ended
+from tests.support.providers import DIALECTS, Gate, Script
+from tests.support.providers.bedrock import unframed
+from tests.support.providers.script import SCRIPTS, Asked
+from tests.support.waiting import until
+
+
+@pytest.mark.parametrize("provider_dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ASK)
+def test_every_event_reaches_the_client_before_the_next_one_is_there(
+    start: Start, provide: Provide, dialect: str, provider_dialect: str
+) -> None:
+    gates = [Gate() for _ in range(4)]
+    texts = ("One ", "two ", "three ", "four.")
+    script = Script(text=texts)
+    provider = provide(provider_dialect, m=script)
+    first = next(at for at, frame in enumerate(_frames(provider_dialect, script)) if b"One " in frame)
+    provider.stop_before = {first + number + 1: gate for number, gate in enumerate(gates[:3])}
+    gateway = start(config({"a": provider}))
+    client = begin(gateway, "a-m", dialect=dialect)
+    assert client.receive_head()[0] == 200
+    body = b""
+    pieces = iter(chunks(client.stream))
+    for text, gate in zip(texts, gates, strict=True):
+        while json.dumps(text)[1:-1].encode() not in body:
+            body += next(pieces)
+        gate.open()
+    body += b"".join(pieces)
+    assert text_of(body, dialect, stream=True) == "".join(texts)
+
+
+def _frames(dialect: str, script: Script) -> list[bytes]:
+    words = DIALECTS[dialect]
+    nothing: Any = None
+    return words.frames(Asked("m", stream=True, surface="chat", body={}, request=nothing), script)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_stream_in_the_client_s_own_dialect_passes_byte_for_byte(
+    start: Start, provide: Provide, dialect: str
+) -> None:
+    if dialect == "mistral":
+        pytest.skip("Mistral's clients speak OpenAI's words here")
+    odd = b': a comment\n\nevent: ping\ndata: {"type":"ping","new_field":[1,2.50,"\xc3\xa9"]}\n\n'
+
+    def edit(frames: list[bytes]) -> list[bytes]:
+        framed = DIALECTS[dialect].STREAM_TYPE.startswith("text/event-stream")
+        return [frames[0], *([odd] if framed and dialect in ("anthropic", "openai") else []), *frames[1:]]
+
+    provider = provide(dialect, m=Script(edit=edit))
+    gateway = start(config({"a": provider}))
+    asking = {"stream_options": {"include_usage": True}} if dialect == "openai" else {}
+    response = ask(gateway, "a-m", dialect=dialect, stream=True, **asking)
+    assert response.status == 200
+    assert response.body == b"".join(edit(DIALECTS[dialect].frames(provider.last(), Script())))
+    assert response.fields.get("Content-Type") == DIALECTS[dialect].STREAM_TYPE
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_whole_answer_in_the_client_s_own_dialect_passes_byte_for_byte(
+    start: Start, provide: Provide, dialect: str
+) -> None:
+    if dialect == "mistral":
+        pytest.skip("Mistral's clients speak OpenAI's words here")
+
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "brand_new": {"deep": [1.50, "é", None]}}
+
+    provider = provide(dialect, m=Script(change=change))
+    gateway = start(config({"a": provider}))
+    response = ask(gateway, "a-m", dialect=dialect)
+    whole = change(DIALECTS[dialect].whole(provider.last(), Script()))
+    assert response.body == json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_unknown_fields_of_a_request_reach_a_provider_of_the_same_dialect(
+    start: Start, provide: Provide, dialect: str
+) -> None:
+    if dialect in ("mistral", "bedrock"):
+        pytest.skip("Bedrock's clients know all fields; Mistral's speak OpenAI's words here")
+    provider = provide(dialect)
+    gateway = start(config({"a": provider}))
+    odd = {"brand_new": {"deep": [1.5, "é", None, {"a": 10000000000000000000001}]}}
+    assert ask(gateway, "a-plain", dialect=dialect, **odd).status == 200
+    assert provider.last().body["brand_new"] == odd["brand_new"]
+    assert provider.last().model == "plain"
+
+
+def test_only_the_model_is_changed_in_the_bytes_of_a_request_to_the_same_dialect(
+    start: Start, provide: Provide
+) -> None:
+    provider = provide("openai")
+    gateway = start(config({"a": provider}))
+    body = b'{ "messages" : [{"role":"user","content":"\\u00e9 \xc3\xa9"}],\n\t"model":"a-plain", "seed": 1.0e2 }'
+    assert post(gateway, "/v1/chat/completions", body).status == 200
+    assert provider.last().request.body == body.replace(b"a-plain", b"plain")
+
+
+@pytest.mark.parametrize("wants", [False, True])
+def test_usage_is_asked_for_and_hidden_from_clients_that_did_not_ask(
+    start: Start, provide: Provide, wants: bool
+) -> None:
+    provider = provide("openai")
+    gateway = start(config({"a": provider}))
+    more = {"stream_options": {"include_usage": True}} if wants else {}
+    response = ask(gateway, "a-cached", stream=True, **more)
+    assert provider.last().body["stream_options"] == {"include_usage": True}
+    told = [event for event in data(response.body) if event != "[DONE]" and event.get("usage")]
+    assert len(told) == wants
+    assert all(event["choices"] for event in data(response.body) if event != "[DONE]" and event not in told)
+    record = usage(gateway)[0]
+    assert (record["input"], record["cache_read"], record["output"]) == (5, 100, 3)
+    assert record["source"] == "reported"
+
+
+@pytest.mark.parametrize("provider_dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ASK)
+def test_an_error_behind_a_200_is_told_in_the_client_s_dialect(
+    start: Start, provide: Provide, dialect: str, provider_dialect: str
+) -> None:
+    frames = _frames(provider_dialect, Script())
+    after = next(at for at, frame in enumerate(frames) if b" from" in frame)
+    provider = provide(provider_dialect, m=Script(fail_at=after))
+    gateway = start(config({"a": provider}))
+    response = ask(gateway, "a-m", dialect=dialect, stream=True)
+    assert response.status == 200
+    assert b"It broke midway." in response.body
+    _is_an_error(response.body, dialect)
+    record = usage(gateway)[0]
+    assert (record["outcome"], record["finish"] in ("", "error")) == ("cut", True), record
+
+
+@pytest.mark.parametrize("provider_dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ASK)
+def test_a_stream_that_is_cut_ends_in_an_error_of_the_client_s_dialect(
+    start: Start, provide: Provide, dialect: str, provider_dialect: str
+) -> None:
+    frames = _frames(provider_dialect, Script())
+    after = next(at for at, frame in enumerate(frames) if b" from" in frame)
+    provider = provide(provider_dialect, m=Script(cut_at=after))
+    gateway = start(config({"a": provider}))
+    response = ask(gateway, "a-m", dialect=dialect, stream=True)
+    assert response.status == 200
+    _is_an_error(response.body, dialect)
+    assert b"[DONE]" not in response.body
+    record = usage(gateway)[0]
+    assert (record["outcome"], record["source"]) in (("cut", "estimated"), ("cut", "reported")), record
+
+
+def _is_an_error(body: bytes, dialect: str) -> None:
+    """The last thing in a stream is an error as the dialect has it."""
+    match dialect:
+        case "bedrock":
+            kind, told = unframed(body)[-1]
+            assert kind.endswith("Exception"), kind
+            assert told["message"]
+        case "ollama":
+            assert json.loads(body.splitlines()[-1])["error"]
+        case "cohere":
+            last = data(body)[-1]
+            assert last["type"] == "message-end", last
+            assert last["delta"]["finish_reason"] == "ERROR", last
+        case "responses":
+            last = data(body)[-1]
+            assert last["type"] in ("error", "response.failed"), last
+        case "anthropic":
+            last = data(body)[-1]
+            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
+        case "gemini":
+            assert data(body)[-1]["error"]["message"]
+        case _:
+            told = [event for event in data(body) if event != "[DONE]"]
+            assert told[-1]["error"]["message"]
+
+
+@pytest.mark.parametrize("provider_dialect", DIALECTS)
+def test_bytes_that_trickle_in_are_the_same_stream(start: Start, provide: Provide, provider_dialect: str) -> None:
+    odd = ("Ti", "de “é” ", "\U0001f30a turns", "\n\nat six.")
+    provider = provide(provider_dialect, m=Script(text=odd, trickle=True))
+    gateway = start(config({"a": provider}))
+    for dialect in ("openai", "anthropic"):
+        assert said(ask(gateway, "a-m", dialect=dialect, stream=True), dialect, stream=True) == "".join(odd)
+
+
+@pytest.mark.parametrize("policy", ["abort", "drain"])
+@pytest.mark.parametrize("provider_dialect", ["openai", "anthropic"])
+def test_a_client_that_goes_away_ends_the_stream_or_leaves_it_to_be_counted(
+    start: Start, provide: Provide, policy: str, provider_dialect: str
+) -> None:
+    gate = Gate()
+    provider = provide(provider_dialect, m=Script(stall_at=4, gate=gate))
+    gateway = start(config({"a": provider}, {"m": {"targets": "a/m", "on_disconnect": policy}}))
+    client = begin(gateway, "m")
+    assert client.receive_head()[0] == 200
+    assert next(iter(chunks(client.stream)))
+    client.close()
+    if policy == "abort":
+        until(lambda: provider.last().ended == "gone", "the provider is hung up on")
+    else:
+        until(lambda: gateway.connections() == 0, "the gateway has seen that the client is gone")
+        gate.open()
+        until(lambda: provider.last().ended == "whole", "the stream is read to its end")
+    record = usage(gateway)[0]
+    assert record["outcome"] == "client_gone"
+    expected = ("reported", 11, 7) if policy == "drain" else ("estimated", record["input"], record["output"])
+    assert (record["source"], record["input"], record["output"]) == expected
+    assert record["input"] > 0
+
+
+def test_a_client_that_goes_away_before_the_answer_has_begun_is_no_fault_of_the_provider_s(
+    start: Start, provide: Provide
+) -> None:
+    gate = Gate()
+    provider = provide("openai", m=Script(head_gate=gate))
+    gateway = start(config({"a": provider}))
+    client = begin(gateway, "a-m", stream=False)
+    provider.wait(1)
+    client.close()
+    until(lambda: provider.last().ended == "gone", "the provider is hung up on")
+    assert usage(gateway)[0]["outcome"] == "client_gone"
+    provider.scripts["m"] = Script()
+    assert ask(gateway, "a-m").status == 200, "nothing cools down"
+
+
+@pytest.mark.parametrize("dialect", ASK)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("provider_dialect", ["anthropic", "gemini", "bedrock"])
+def test_cached_and_reasoned_tokens_are_recorded_in_buckets_that_do_not_overlap(
+    start: Start, provide: Provide, dialect: str, stream: bool, provider_dialect: str
+) -> None:
+    provider = provide(provider_dialect)
+    gateway = start(config({"a": provider}))
+    assert ask(gateway, "a-cached", dialect=dialect, stream=stream).status == 200
+    row = usage(gateway)[0]
+    assert (row["input"], row["cache_read"], row["output"]) == (5, 100, 3)
+
+
+def test_the_next_call_takes_the_connection_of_the_one_before(start: Start, provide: Provide) -> None:
+    provider = provide("openai")
+    gateway = start(config({"a": provider}))
+    for stream in (False, True, False, True):
+        said(ask(gateway, "a-plain", stream=stream), stream=stream)
+    assert provider.accepted == 1
+
+
+def test_a_connection_that_the_provider_closed_meanwhile_costs_nothing(start: Start, provide: Provide) -> None:
+    provider = provide("openai")
+    gateway = start(config({"a": provider}))
+    said(ask(gateway, "a-plain"))
+    provider.close_connections()
+    said(ask(gateway, "a-plain"))
+    assert {row["outcome"] for row in usage(gateway, 2)} == {"ok"}
+
+
+def test_a_tool_s_call_in_a_stream_reaches_a_client_of_another_dialect_whole(start: Start, provide: Provide) -> None:
+    provider = provide("anthropic")
+    gateway = start(config({"a": provider}))
+    made: dict[int, list[str]] = {}
+    for event in data(ask(gateway, "a-tools", stream=True).body)[:-1]:
+        for choice in event["choices"]:
+            for call in choice["delta"].get("tool_calls") or []:
+                known = made.setdefault(call["index"], ["", "", ""])
+                known[0] += call.get("id") or ""
+                known[1] += call["function"].get("name") or ""
+                known[2] += call["function"].get("arguments") or ""
+    assert [(call_id, name, json.loads(told)) for call_id, name, told in made.values()] == [
+        (call.id, call.name, dict(call.arguments)) for call in SCRIPTS["tools"].calls
+    ]
+
+
+def test_several_calls_on_one_connection_follow_each_other(start: Start, provide: Provide) -> None:
+    gateway = start(config({"a": provide("anthropic")}))
+    client = begin(gateway, "a-plain")
+    for _ in range(3):
+        response = client.receive()
+        assert text_of(response.body, stream=True) == "Hello from the tide."
+        path, body = ASK["openai"]("a-plain", stream=True)
+        client.send(message("POST", path, bearing(KEY), json.dumps(body).encode()))
+    client.receive()
+    client.no_more()
+    with pytest.raises(Ended):
+        client.receive()
