@@ -404,7 +404,10 @@ impl Messages<'_> {
                 Part::Thinking { text, .. } if self.flavour == Flavour::OpenAi => thoughts.push_str(text),
                 Part::Thinking { text, signature, .. }
                     if text.is_empty()
-                        && !signature.as_deref().is_some_and(|s| Home::Mistral.own(s).is_some()) => {}
+                        && signature
+                            .as_deref()
+                            .and_then(|signature| Home::Mistral.own(signature))
+                            .is_none() => {}
                 Part::Thinking { text, signature, .. } => {
                     let mut block = json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]});
                     let own = signature.as_deref().and_then(|signature| Home::Mistral.own(signature));
