@@ -489,7 +489,10 @@ mod tests {
 
     #[test]
     fn batches_of_anthropics_go_to_the_path_that_the_client_asked_for() {
-        assert_eq!(path(&provider("anthropic", "", ""), Surface::Batches, "", false), "/v1/files/f-1?limit=2");
+        assert_eq!(
+            path(&provider("anthropic", "", ""), Surface::Batches, "", false),
+            "/v1/files/f-1?limit=2"
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! pass as they are, and are only looked at.
 
 use tidegate_dialect::{
-    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Part, Reply,
-    Source, Surface, Usage,
+    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Reply, Source,
+    Surface, Usage,
     convert::{Gather, replay},
     embeddings::{self, EmbedAnswer, EmbedRequest, Form},
     usage_scan::{PassedStream, pass_through_usage},
@@ -16,6 +16,7 @@ use super::{
     compose::embed_form,
     errors::{Lost, LostCause},
     guard::AnswerGuard,
+    words::Words,
 };
 use tidegate_plan::FallbackCause;
 
@@ -60,45 +61,6 @@ struct Names {
 impl Names {
     fn reply(&self) -> Reply<'_> {
         Reply { model: &self.model, id: &self.id, created: self.created, include_usage: self.include_usage }
-    }
-}
-
-/// What the model says, for the record.
-#[derive(Debug, Default)]
-struct Words {
-    /// Reads beside a stream that passes as it is.
-    reader: Option<EventReader>,
-    events: Vec<Event>,
-    text: String,
-}
-
-impl Words {
-    fn take(&mut self, event: &Event) {
-        if let Event::Delta { text, .. } = event {
-            self.text.push_str(text);
-        }
-    }
-
-    fn listen(&mut self, provider: Dialect, bytes: &[u8]) {
-        let reader = self.reader.get_or_insert_with(|| EventReader::new(provider));
-        // What can't be read is not recorded; it passes all the same.
-        let _ = reader.feed(bytes, &mut self.events);
-        for event in std::mem::take(&mut self.events) {
-            self.take(&event);
-        }
-    }
-
-    fn answer(&mut self, answer: &Answer) {
-        for part in answer.choices.iter().flat_map(|choice| &choice.parts) {
-            match part {
-                Part::Text { text, .. } | Part::Refusal { text } => self.text.push_str(text),
-                Part::ToolCall { name, arguments, .. } => {
-                    self.text.push_str(name);
-                    self.text.push_str(arguments);
-                }
-                _ => {}
-            }
-        }
     }
 }
 
