@@ -12,12 +12,16 @@ from tidegate.ai.providers import known
 from tidegate.load import load
 from tidegate.lower import lower
 
-DOCS = Path(__file__).parents[2] / "docs"
-TEXT = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("ai.md", "ai-configuration.md")}
+ROOT = Path(__file__).parents[2]
+TEXT = {
+    Path(name).name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/ai.md", "docs/ai-configuration.md")
+}
 EXAMPLES = [
     pytest.param(example, id=f"{name}-{index}")
     for name, text in TEXT.items()
     for index, example in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    if name != "README.md" or "ai:" in example
 ]
 ROUTES = "routes: [{match: {path: /ai/}, ai: {}}]\n"
 KEYS = {name: f"value-of-{name}" for text in TEXT.values() for name in re.findall(r"\$\{([A-Z_]+)\}", text)}
