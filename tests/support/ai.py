@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -230,15 +231,14 @@ def refusal(response: Response, dialect: str = "openai") -> dict[str, Any]:
     return {**told, "status": response.status, "request_id": request_id}
 
 
-def usage(gateway: Tidegate, count: int = 1, **only: str) -> list[dict[str, Any]]:
-    """The usage records, oldest first, once there are so many."""
-    query = "&".join(["records=true", "format=json", *(f"{name}={value}" for name, value in only.items())])
+def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
+    """The usage records of the test, oldest first, once there are so many."""
+    since = dt.datetime.fromtimestamp(gateway.since, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
     def look() -> list[dict[str, Any]] | None:
-        assert gateway.control("/ai/flush", "POST").status == 200
-        told = gateway.control(f"/ai/usage?{query}")
+        told = gateway.control(f"/ai/usage?records=true&format=json&from={since}")
         assert told.status == 200, told.body
-        rows: list[dict[str, Any]] = told.json()
+        rows = [row for row in told.json() if row["started_ms"] + 1 > gateway.since * 1000]
         return rows if len(rows) >= count else None
 
     rows = until(look, f"{count} usage records") or []

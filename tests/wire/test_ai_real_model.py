@@ -40,9 +40,9 @@ def models() -> Iterator[tuple[Model, Model, Model]]:
 
 
 @pytest.fixture
-def gateway(start: Start, models: tuple[Model, Model, Model]) -> Tidegate:
+def gateway(run: Start, models: tuple[Model, Model, Model]) -> Tidegate:
     one, _, vectors = models
-    return start(config({"local": one.provider, "vectors": vectors.provider}, vectors=f"vectors/{NAME}"))
+    return run(config({"local": one.provider, "vectors": vectors.provider}, vectors=f"vectors/{NAME}"))
 
 
 def config(providers: dict[str, Any], **names: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_several_at_once_get_their_own_answers_and_records(gateway: Tidegate) ->
 
     threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(questions)]
     for thread in threads:
-        thread.start()
+        thread.run()
     for thread in threads:
         thread.join(LIMIT_S)
     # What it computes for two at once may be rounded otherwise: most must be the same, and each must belong to its question.
@@ -175,17 +175,17 @@ def test_an_answer_has_the_structure_that_was_asked_for_in_either_dialect(gatewa
 
 @pytest.mark.parametrize("shape", ["endpoints", "targets"])
 def test_a_server_that_is_killed_takes_only_the_streams_that_it_had_begun(
-    start: Start, models: tuple[Model, Model, Model], shape: str
+    run: Start, models: tuple[Model, Model, Model], shape: str
 ) -> None:
     """Two servers as one provider, or as two. One stream has begun when its server dies, one waits for its first token."""
     stays, dies = models[0], Model()
     try:
         if shape == "endpoints":
             both = {**dies.provider, "base_url": [dies.url, stays.url], "balance": "least_requests"}
-            gateway = start(config({"both": both}))
+            gateway = run(config({"both": both}))
         else:
             names = {NAME: {"targets": [f"dies/{NAME}", f"stays/{NAME}"], "balance": "least_busy"}}
-            gateway = start(config({"dies": dies.provider, "stays": stays.provider}, **names))
+            gateway = run(config({"dies": dies.provider, "stays": stays.provider}, **names))
         # Two streams for each server, one of which has begun; then one more on its way to each, with much to read first.
         begun = [begin(gateway, f"Tell me a long story, number {number}.", 1500) for number in range(2)]
         heads = [client.receive_head() for client in begun]

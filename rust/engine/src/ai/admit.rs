@@ -31,6 +31,7 @@ pub fn who(ai: &PreparedAi, exchange: &mut Exchange) -> Result<Option<u32>, Fail
         .or_else(|| head.field(b"x-api-key"))
         .or_else(|| head.field(b"x-goog-api-key"))
         .or_else(|| head.field(b"api-key"))
+        .or_else(|| head.known(Known::Authorization).and_then(tidegate_auth::aws_access_key))
         .or_else(|| tidegate_auth::query_parameter(head.slice(head.query), b"key", room));
     let Some(index) = secret.and_then(|secret| ai.key(secret)) else {
         return if ai.plan.open { Ok(None) } else { Err(Failure::client(Cause::Unauthorized)) };

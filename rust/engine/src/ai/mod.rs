@@ -238,11 +238,29 @@ pub async fn refuse(
         }
         _ => {}
     }
+    name_request(desk, dialect, exchange, &mut fields);
     let answer = Answer { status, content_type: b"application/json", fields: &fields, body: &body };
     let next = answer::send(desk.worker, desk.plan, connection, exchange, Some(desk.route), answer).await;
     fields.clear();
     exchange.fields = fields;
     next
+}
+
+/// Tells the client the request's id, in the field where the SDKs of its dialect look for one: they show it with their errors.
+pub fn name_request(desk: &Desk<'_>, dialect: Dialect, exchange: &Exchange, fields: &mut Vec<u8>) {
+    let told = &desk.plan.shared.plan.server.request_id;
+    let id = exchange.request_id().as_bytes();
+    if id.is_empty() {
+        return;
+    }
+    if !(told.respond && told.header.eq_ignore_ascii_case("x-request-id")) {
+        answer::push_field(fields, b"X-Request-Id", id);
+    }
+    match dialect {
+        Dialect::Anthropic => answer::push_field(fields, b"request-id", id),
+        Dialect::Bedrock => answer::push_field(fields, b"x-amzn-RequestId", id),
+        _ => {}
+    }
 }
 
 /// What logs call an error that has no closer name.

@@ -109,7 +109,7 @@ pub async fn whole(
     call.facts.outcome = Outcome::Ok;
     let body = std::mem::take(&mut tap.out);
     let mut fields = std::mem::take(&mut exchange.fields);
-    told(desk, call, &mut fields);
+    told(desk, call, exchange, &mut fields);
     let told_type = tap.content_type().map_or(content_type, str::as_bytes);
     let answer = Answer { status: 200, content_type: told_type, fields: &fields, body: &body };
     let next = answer::send(desk.worker, desk.plan, connection, exchange, Some(desk.route), answer).await;
@@ -129,8 +129,9 @@ fn heard(call: &mut Call, tap: &mut Tap) {
 }
 
 /// What every good answer tells of the gateway: who answered, and what is left of the key's limits.
-fn told(desk: &Desk<'_>, call: &Call, fields: &mut Vec<u8>) {
+fn told(desk: &Desk<'_>, call: &Call, exchange: &Exchange, fields: &mut Vec<u8>) {
     let ai = desk.ai;
+    super::name_request(desk, call.dialect, exchange, fields);
     if let Some((model, target)) = call.facts.served {
         let model = &ai.plan.models[model as usize];
         push_field(fields, b"X-Tidegate-Model", model.name.as_bytes());
@@ -333,7 +334,7 @@ async fn events(
         next = Next::Close(Close::Delimited);
     }
     let mut fields = std::mem::take(&mut exchange.fields);
-    told(desk, call, &mut fields);
+    told(desk, call, exchange, &mut fields);
     let content_type = source.tap().content_type().unwrap_or("application/octet-stream");
     head(desk, exchange, content_type, &fields, chunked, next);
     fields.clear();
