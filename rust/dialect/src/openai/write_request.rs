@@ -6,6 +6,7 @@ use super::content::write_part;
 use super::{Flavour, in_family, is_newer, is_own};
 use crate::json::{Array, Object, append};
 use crate::{
+    Media,
     ChatRequest, Fault, Message, Part, Reasoning, ResponseFormat, Role, Target, Tool, ToolChoice, Written,
 };
 
@@ -288,7 +289,8 @@ impl Messages<'_> {
         let mut texts = Vec::new();
         for part in parts {
             match part {
-                Part::Text { text, .. } => texts.push(text.as_str()),
+                // What is text is told as text: the model looks for a tool's result where the result stands.
+                Part::Text { text, .. } | Part::File { media: Media::Text { text }, .. } => texts.push(text.as_str()),
                 other => shown.push(other),
             }
         }
