@@ -259,6 +259,9 @@ async fn once<'a>(
             return Err(failed(tap.nonsense(&fault, order.request_id), false));
         }
         if is_stream {
+            if tap.is_guarded() {
+                break;
+            }
             if let Some(error) = tap.take_error() {
                 return Err(failed(
                     Lost::refused(error, order.own_credential, None, order.request_id),
