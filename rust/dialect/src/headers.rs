@@ -46,6 +46,13 @@ pub fn headroom<'f>(fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>, now:
     let mut tokens = Draft::default();
     let mut input = Draft::default();
     for (name, value) in fields {
+        // Nearly all fields are others.
+        if !matches!(
+            name.get(..3),
+            Some([b'x' | b'X', b'-', b'r' | b'R'] | [b'a' | b'A', b'n' | b'N', b't' | b'T'])
+        ) {
+            continue;
+        }
         let mut buffer = [0; 64];
         let (Some(name), Ok(value)) = (lower(name, &mut buffer), std::str::from_utf8(value)) else {
             continue;

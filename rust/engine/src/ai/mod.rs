@@ -148,12 +148,8 @@ pub async fn run(
         }
     };
     let rest = behind_version(&path, exchange);
-    let prefix = String::from_utf8_lossy(&exchange.path()[..exchange.prefix_len.min(exchange.path().len())])
-        .trim_end_matches('/')
-        .to_owned()
-        + "/prompts";
     let mut call = Call::new(worker, exchange, place, rest, key);
-    if let Some(body) = listing::answer(&desk, &call, &prefix) {
+    if let Some(body) = listing::answer(&desk, &call, || prompts_path(exchange)) {
         let answer = Answer { status: 200, content_type: b"application/json", fields: b"", body: &body };
         return answer::send(worker, plan, connection, exchange, Some(route), answer).await;
     }
@@ -280,6 +276,13 @@ fn reason(kind: ErrorKind) -> &'static str {
         ErrorKind::Server => "provider_error",
         ErrorKind::Unsupported => "unsupported",
     }
+}
+
+/// Where prompts are, below the route's prefix.
+fn prompts_path(exchange: &Exchange) -> String {
+    let path = exchange.path();
+    let prefix = String::from_utf8_lossy(&path[..exchange.prefix_len.min(path.len())]);
+    prefix.trim_end_matches('/').to_owned() + "/prompts"
 }
 
 /// The path as it was written, behind what the route's prefix matched. Model names in it may hold anything, encoded.
