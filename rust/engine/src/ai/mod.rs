@@ -296,7 +296,7 @@ fn asked_path(exchange: &Exchange) -> String {
         true => &raw[prefix..],
         false => std::str::from_utf8(&normal[prefix..]).unwrap_or(""),
     };
-    if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+    if rest.starts_with('/') { rest.to_owned() } else { ["/", rest].concat() }
 }
 
 /// The path behind the API's version, with the query but without a key in it.

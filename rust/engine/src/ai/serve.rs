@@ -4,7 +4,7 @@ use std::{cell::Cell, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tidegate_dialect::{ApiError, Dialect, ErrorKind, Surface, headers::headroom};
 use tidegate_limit::Metric;
-use tidegate_plan::{CredentialScheme, FallbackCause, Model, ProviderDialect};
+use tidegate_plan::{CredentialScheme, FallbackCause, Model, ModelBalance, ProviderDialect};
 use tidegate_upstream::Tried as Endpoints;
 
 use super::{
@@ -463,13 +463,15 @@ pub async fn one<'a>(
     let tap = Box::new(Tap::new(call, chat_dialect(provider.dialect), same, request_id, keep));
     let open = attempt::make(worker, plan, &order, tap, client).await.map_err(|(lost, _)| lost)?;
     state.warmed(choice.credential);
-    let told = headroom(attempt::fields(&open.head), crate::unix_milliseconds() / 1000);
-    let shares = [told.requests, told.tokens].into_iter().flatten().filter_map(|room| {
-        let limit = room.limit.filter(|limit| *limit > 0)?;
-        Some(room.remaining.saturating_mul(1000) / limit)
-    });
-    if let Some(thousandths) = shares.min() {
-        state.left(choice.credential, thousandths, worker.now());
+    if model.balance == ModelBalance::Headroom {
+        let told = headroom(attempt::fields(&open.head), crate::unix_milliseconds() / 1000);
+        let shares = [told.requests, told.tokens].into_iter().flatten().filter_map(|room| {
+            let limit = room.limit.filter(|limit| *limit > 0)?;
+            Some(room.remaining.saturating_mul(1000) / limit)
+        });
+        if let Some(thousandths) = shares.min() {
+            state.left(choice.credential, thousandths, worker.now());
+        }
     }
     Ok(Served::Opened(Box::new(Opened { open, upstream, choice, in_flight, due })))
 }
