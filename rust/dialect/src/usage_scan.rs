@@ -67,8 +67,7 @@ fn shaped(body: &[u8]) -> PassedFacts {
 }
 
 fn first_finish(choices: &[u8]) -> Option<Finish> {
-    let word =
-        memmem::find_iter(choices, b"\"finish_reason\"").find_map(|at| string_behind(choices, at + 15))?;
+    let word = FINDERS.finish.find_iter(choices).find_map(|at| string_behind(choices, at + 15))?;
     Some(finish_of(Some(&word), false))
 }
 
