@@ -8,11 +8,24 @@ from typing import Any
 import pytest
 
 from tests.conftest import Provide, Start
-from tests.support.ai import ASK, KEY, ask, bearing, begin, chunks, config, data, post, said, text_of, usage
+from tests.support.ai import (
+    ASK,
+    KEY,
+    ask,
+    bearing,
+    begin,
+    chunks,
+    config,
+    data,
+    is_an_error,
+    post,
+    said,
+    text_of,
+    usage,
+)
 from tests.support.client import message
 from tests.support.http import Ended
 from tests.support.providers import DIALECTS, Gate, Script
-from tests.support.providers.bedrock import unframed
 from tests.support.providers.script import SCRIPTS, Asked
 from tests.support.waiting import until
 
