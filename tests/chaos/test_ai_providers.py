@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, ask, config, is_an_error, refusal, text_of, usage
-from tests.support.http import Cut, Ended, Malformed, Response
+from tests.support.http import Response
 from tests.support.providers import Asked, Gate, Provider, Raw, Script
 from tests.support.waiting import until
 
@@ -24,7 +24,7 @@ SHUT = Gate()
 """Never opens: who waits for it waits until the gateway gives up."""
 
 TROUBLES = (
-    *(Script(),) * 4,
+    *(Script(),) * 16,
     Script(trickle=True),
     Script(cut_at=2),
     Script(cut_at=0),
@@ -94,7 +94,7 @@ def test_fifty_clients_of_troubled_providers_all_hear_of_their_calls(start: Star
             dialect, stream = chance.choice(list(ASK)), chance.random() < 0.6
             try:
                 outcomes[is_told(ask(gateway, "m", dialect=dialect, stream=stream), dialect, stream=stream)] += 1
-            except (AssertionError, Ended, Cut, Malformed, OSError) as error:
+            except Exception as error:  # whatever it is, it is the test's failure and not a thread's end
                 wrong.append(f"{dialect} {stream}: {error!r}")
 
     threads = [threading.Thread(target=client, args=(seed,)) for seed in range(CLIENTS)]

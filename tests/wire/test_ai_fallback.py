@@ -164,6 +164,65 @@ def test_a_model_whose_targets_all_cool_down_leaves_its_calls_to_its_fallback(ru
     assert len(first.asked) == 1
 
 
+def test_where_all_asked_to_be_left_alone_the_client_is_told_when_to_come_again(run: Start, provide: Provide) -> None:
+    provider = provide("openai", m=Script(status=429, fields=("Retry-After: 30",)))
+    gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "attempts": 1, "cooldown": "5s"}}))
+    assert ask(gateway, "m").status == 429
+    response = ask(gateway, "m")
+    assert refusal(response)["code"] == "all_targets_cooling"
+    assert 25 <= int(response.fields.get("Retry-After") or 0) <= 30
+    assert len(provider.asked) == 1
+
+
+def test_the_only_target_is_asked_although_it_failed(run: Start, provide: Provide) -> None:
+    """A cooldown prefers others. Where there is nobody else it would make one failure many."""
+    provider = provide("openai", m=[Script(status=500), Script(status=500), Script()])
+    gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "backoff": "1ms", "cooldown": "30s"}}))
+    assert ask(gateway, "m").status == 500
+    assert said(ask(gateway, "m")) == "Hello from the tide."
+    assert len(provider.asked) == 3
+
+
+def test_a_call_that_finds_all_targets_cooling_down_asks_one_of_them_once(run: Start, provide: Provide) -> None:
+    provider = provide("openai", m=Script(status=500))
+    gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "backoff": "1ms", "cooldown": "30s"}}))
+    assert [ask(gateway, "m").status for _ in range(3)] == [500, 500, 500]
+    assert len(provider.asked) == 2 + 1 + 1
+
+
+def test_what_a_provider_was_not_made_for_is_no_failure_of_its(run: Start, provide: Provide) -> None:
+    first, second = provide("openai", m=[Script(status=501), Script()]), provide("openai")
+    models = {"m": {"targets": ["a/m", "b/plain"], "balance": "order", "cooldown": "30s"}}
+    gateway = run(config({"a": first, "b": second}, models))
+    assert ask(gateway, "m").status == 501
+    assert said(ask(gateway, "m")) == "Hello from the tide."
+    assert len(first.asked) == 2, "the others are not kept from it"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_endpoint_that_is_gone_is_not_the_whole_provider(run: Start, provide: Provide, stream: bool) -> None:
+    stays, gone = provide("openai"), provide("openai")
+    both = {**stays.config, "base_url": [stays.url, gone.url]}
+    settings = config({"a": stays})
+    settings["ai"]["providers"]["a"] = both
+    gateway = run(settings)
+    gone.close()
+    for _ in range(12):
+        assert said(ask(gateway, "a-plain", stream=stream), stream=stream) == "Hello from the tide."
+    assert {record["provider"] for record in usage(gateway, 12)} == {"a"}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_another_endpoint_is_asked_where_one_refuses(run: Start, provide: Provide, status: int) -> None:
+    well, busy = provide("openai"), provide("openai", plain=Script(status=status))
+    settings = config({"a": well}, {"m": {"targets": "a/plain", "backoff": "30s"}})
+    settings["ai"]["providers"]["a"] = {**well.config, "base_url": [well.url, busy.url]}
+    gateway = run(settings)
+    for _ in range(8):
+        assert said(ask(gateway, "m")) == "Hello from the tide."
+    assert busy.asked, "it was its turn too"
+
+
 def test_one_of_several_credentials_that_is_limited_leaves_the_others_to_work(run: Start, provide: Provide) -> None:
     keys = [f"provider-secret-{number}-0123456789" for number in range(3)]
     limited = f"Bearer {keys[0]}"

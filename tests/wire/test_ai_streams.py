@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from tests.conftest import Provide, Start
-from tests.support.ai import ASK, KEY, ask, bearing, begin, chunks, config, data, post, said, text_of, usage
+from tests.support.ai import (
+    ASK,
+    KEY,
+    ask,
+    bearing,
+    begin,
+    chunks,
+    config,
+    data,
+    is_an_error,
+    post,
+    said,
+    text_of,
+    usage,
+)
 from tests.support.client import message
 from tests.support.http import Ended
 from tests.support.gateway import Tidegate

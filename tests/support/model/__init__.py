@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.client import once
 
 ROOT = Path(__file__).parents[3]
 NAME = "smollm2"
@@ -51,11 +49,6 @@ class Model:
     def provider(self) -> dict[str, Any]:
         """As an entry of `ai.providers`."""
         return {"like": "llamacpp", "base_url": self.url, "price": {"input": 1, "output": 2}}
-
-    def busy(self) -> int:
-        """Calls that it works on or that wait for a place."""
-        told = once(self.address, "GET", "/metrics").body.decode()
-        return sum(map(int, re.findall(r"^llamacpp:requests_(?:processing|deferred) (\d+)$", told, re.MULTILINE)))
 
     def kill(self) -> None:
         self.process.kill()
