@@ -39,7 +39,6 @@ FIELDS: dict[str, Any] = {
     "service_tier": "flex",
     "store": True,
     "prompt_cache_key": "k",
-    "something_new": 1,
 }
 """A value of each field that says something."""
 

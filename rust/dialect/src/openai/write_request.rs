@@ -6,7 +6,8 @@ use super::content::write_part;
 use super::{Flavour, in_family, is_newer, is_own};
 use crate::json::{Array, Object, append};
 use crate::{
-    ChatRequest, Fault, Message, Part, Reasoning, ResponseFormat, Role, Target, Tool, ToolChoice, Written,
+    ChatRequest, Fault, HINTS, Message, Part, Reasoning, ResponseFormat, Role, Target, Tool, ToolChoice,
+    Written,
 };
 
 /// Top-level fields of other dialects. They reach a request's `rest` from clients of those, and nobody of this family
@@ -37,6 +38,10 @@ const FOREIGN: &[&str] = &[
     "strict_tools",
     "toolConfig",
 ];
+
+/// OpenAI's own fields that Mistral refuses, as it refuses all that it does not know.
+const NOT_MISTRALS: &[&str] =
+    &["audio", "function_call", "functions", "modalities", "verbosity", "web_search_options"];
 
 pub(crate) fn write_request_as(
     flavour: Flavour,
@@ -81,7 +86,12 @@ pub(crate) fn write_request_as(
         body.maybe("user", request.user.as_ref());
     }
     body.maybe("metadata", request.metadata.as_ref());
-    body.maybe("service_tier", request.service_tier.as_deref().and_then(tier));
+    match request.service_tier.as_deref().and_then(tier) {
+        Some(named) if mistral && !matches!(named, "auto" | "default") => {
+            written.drop(target, "service_tier")?
+        }
+        named => _ = body.maybe("service_tier", named.filter(|_| !mistral)),
+    }
     let mut options = request.rest.get("stream_options").cloned();
     if target.stream {
         body.put("stream", &true);
@@ -95,7 +105,11 @@ pub(crate) fn write_request_as(
         }
     }
     for (name, value) in &request.rest {
-        if FOREIGN.contains(&name.as_str()) || crate::responses::OWN_FIELDS.contains(&name.as_str()) {
+        let not_mistrals = || HINTS.contains(&name.as_str()) || NOT_MISTRALS.contains(&name.as_str());
+        if FOREIGN.contains(&name.as_str())
+            || crate::responses::OWN_FIELDS.contains(&name.as_str())
+            || mistral && not_mistrals()
+        {
             written.drop(target, name)?;
         } else if name != "stream_options" {
             body.put(name, value);

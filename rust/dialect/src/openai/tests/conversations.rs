@@ -390,6 +390,27 @@ fn errors_within_a_stream_end_it_and_half_a_stream_is_a_fault() {
 }
 
 #[test]
+fn what_mistral_refuses_is_not_sent_to_it() {
+    let asked = |field: &str, value: Value| {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        body[field] = value;
+        let target = Target { model: "mistral-small", stream: false, max_tokens: 0, drop_unsupported: false };
+        let mut out = Vec::new();
+        let written = crate::mistral::write_request(&parsed(&body), &target, &mut out);
+        written.map(|_| serde_json::from_slice::<Value>(&out).unwrap()[field].clone())
+    };
+    for (field, value) in
+        [("verbosity", json!("low")), ("web_search_options", json!({})), ("service_tier", json!("flex"))]
+    {
+        assert_eq!(asked(field, value).unwrap_err().path, field);
+    }
+    for (field, value) in [("store", json!(true)), ("user", json!("ann")), ("service_tier", json!("auto"))] {
+        assert_eq!(asked(field, value), Ok(Value::Null), "{field} changes no answer");
+    }
+    assert_eq!(asked("prompt_mode", json!("reasoning")), Ok(json!("reasoning")));
+}
+
+#[test]
 fn mistrals_words_differ_where_they_do() {
     let mut request = parsed(&tool_loop());
     request.tool_choice = Some(ToolChoice::Required);
