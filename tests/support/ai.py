@@ -231,6 +231,42 @@ def refusal(response: Response, dialect: str = "openai") -> dict[str, Any]:
     return {**told, "status": response.status, "request_id": request_id}
 
 
+def is_an_error(body: bytes, dialect: str) -> None:
+    """The last thing in a stream is an error as the dialect has it."""
+    match dialect:
+        case "bedrock":
+            kind, told = unframed(body)[-1]
+            assert kind.endswith("Exception"), kind
+            assert told["message"]
+        case "ollama":
+            assert json.loads(body.splitlines()[-1])["error"]
+        case "cohere":
+            last = data(body)[-1]
+            assert last["type"] == "message-end", last
+            assert last["delta"]["finish_reason"] == "ERROR", last
+        case "responses":
+            last = data(body)[-1]
+            assert last["type"] in ("error", "response.failed"), last
+        case "anthropic":
+            last = data(body)[-1]
+            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
+        case "gemini":
+            assert data(body)[-1]["error"]["message"]
+        case _:
+            told = [event for event in data(body) if event != "[DONE]"]
+            assert told[-1]["error"]["message"]
+
+
+def test_bytes_that_trickle_in_are_the_same_stream(run: Start, provide: Provide) -> None:
+    odd = ("Ti", "de “é” ", "\U0001f30a turns", "\n\nat six.")
+    providers = {name: provide(name, m=Script(text=odd, trickle=True)) for name in DIALECTS}
+    gateway = run(config(providers))
+    for name in providers:
+        for dialect in ("openai", "anthropic"):
+            response = ask(gateway, f"{name}-m", dialect=dialect, stream=True)
+            assert said(response, dialect, stream=True) == "".join(odd), name
+
+
 def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
     """The usage records of the test, oldest first, once there are so many."""
     since = dt.datetime.fromtimestamp(gateway.since, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -32,7 +32,7 @@ FIELDS: dict[str, Any] = {
     "reasoning_effort": "low",
     "modalities": ["text", "audio"],
     "prediction": {"type": "content", "content": "x"},
-    "web_search_options": {},
+    "web_search_options": {"search_context_size": "low"},
     "verbosity": "low",
     "user": "ann",
     "metadata": {"a": "b"},

@@ -133,7 +133,7 @@ def test_an_error_behind_a_200_is_told_in_the_client_s_dialect(run: Start, provi
         assert response.status == 200, name
         assert b"Hello" in response.body, name
         assert b"It broke midway." in response.body, (name, response.body)
-        _is_an_error(response.body, dialect)
+        is_an_error(response.body, dialect)
     for record in usage(gateway, len(providers)):
         assert record["outcome"] == "cut", record
         assert record["finish"] in ("", "error"), record
@@ -150,44 +150,8 @@ def test_a_stream_that_is_cut_ends_in_an_error_of_the_client_s_dialect(
         assert response.status == 200, name
         assert b"Hello" in response.body, name
         assert b"[DONE]" not in response.body, name
-        _is_an_error(response.body, dialect)
+        is_an_error(response.body, dialect)
     assert {record["outcome"] for record in usage(gateway, len(providers))} == {"cut"}
-
-
-def _is_an_error(body: bytes, dialect: str) -> None:
-    """The last thing in a stream is an error as the dialect has it."""
-    match dialect:
-        case "bedrock":
-            kind, told = unframed(body)[-1]
-            assert kind.endswith("Exception"), kind
-            assert told["message"]
-        case "ollama":
-            assert json.loads(body.splitlines()[-1])["error"]
-        case "cohere":
-            last = data(body)[-1]
-            assert last["type"] == "message-end", last
-            assert last["delta"]["finish_reason"] == "ERROR", last
-        case "responses":
-            last = data(body)[-1]
-            assert last["type"] in ("error", "response.failed"), last
-        case "anthropic":
-            last = data(body)[-1]
-            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
-        case "gemini":
-            assert data(body)[-1]["error"]["message"]
-        case _:
-            told = [event for event in data(body) if event != "[DONE]"]
-            assert told[-1]["error"]["message"]
-
-
-def test_bytes_that_trickle_in_are_the_same_stream(run: Start, provide: Provide) -> None:
-    odd = ("Ti", "de “é” ", "\U0001f30a turns", "\n\nat six.")
-    providers = {name: provide(name, m=Script(text=odd, trickle=True)) for name in DIALECTS}
-    gateway = run(config(providers))
-    for name in providers:
-        for dialect in ("openai", "anthropic"):
-            response = ask(gateway, f"{name}-m", dialect=dialect, stream=True)
-            assert said(response, dialect, stream=True) == "".join(odd), name
 
 
 @pytest.mark.parametrize("policy", ["abort", "drain"])

@@ -15,7 +15,7 @@ TAKEN = {
     *("model", "messages", "stream", "temperature", "top_p", "top_k", "max_tokens", "min_tokens", "stop", "random_seed", "n"),
     *("presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs", "top_logprobs", "metadata"),
     *("response_format", "tools", "tool_choice", "parallel_tool_calls", "prediction", "prompt_mode", "reasoning_effort"),
-    *("guardrails", "safe_prompt", "prompt_logprobs", "top_prompt_logprobs"),
+    *("guardrails", "safe_prompt", "prompt_logprobs", "top_prompt_logprobs", "prompt_cache_key", "service_tier"),
 }
 """The fields of its SDK's chat request; all others are refused (422)."""
 PREFIX = ""

@@ -1,11 +1,14 @@
 //! Writes a stream of chat completion chunks.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::Flavour;
-use super::answer::{answer_id, image_of, thinking_block, word_of, write_native};
+use super::answer::{annotation, answer_id, image_of, thinking_block, word_of, write_native};
 use super::errors::write_into;
 use super::usage::write_usage;
+use crate::carry::{Home, signed_id};
 use crate::json::{Object, append_string};
 use crate::sse::{sse_comment, sse_data};
 use crate::{Event, Part, PartKind, Reply, Usage};
@@ -49,8 +52,18 @@ enum Open {
         text: String,
         signature: Option<String>,
     },
-    Call(u32),
+    Call(Call),
     Other,
+}
+
+#[derive(Debug)]
+struct Call {
+    number: u32,
+    /// Id and name, before they are told: Mistral's ids carry the signature, which comes before the arguments.
+    waiting: Option<(String, String)>,
+    signature: Option<String>,
+    /// Whether there were arguments.
+    said: bool,
 }
 
 impl Writer {
@@ -82,7 +95,7 @@ impl Writer {
             Event::Delta { choice, part, text } => self.delta(*choice, *part, text, out),
             Event::Signature { choice, part, signature } => self.signature(*choice, *part, signature, out),
             Event::Citation { choice, value, .. } => {
-                if self.flavour == Flavour::OpenAi {
+                if let (Flavour::OpenAi, Some(value)) = (self.flavour, annotation(value)) {
                     self.chunk(*choice, &json!({"annotations": [value]}), out);
                 }
             }
@@ -208,13 +221,13 @@ impl Writer {
                 let Some(state) = self.choices.get_mut(at) else { return };
                 let number = state.calls;
                 state.calls = number.saturating_add(1);
-                self.chunk(
-                    choice,
-                    &json!({"tool_calls": [{"index": number, "id": id, "type": "function",
-                        "function": {"name": name, "arguments": ""}}]}),
-                    out,
-                );
-                Open::Call(number)
+                let waiting = if own {
+                    self.chunk(choice, &call_start(number, id, name), out);
+                    None
+                } else {
+                    Some((id.clone(), name.clone()))
+                };
+                Open::Call(Call { number, waiting, signature: None, said: false })
             }
             PartKind::RedactedThinking { data } => {
                 if own {
@@ -263,9 +276,10 @@ impl Writer {
                     (b"{\"reasoning_content\":", b"}")
                 }
             }
-            Some(Open::Call(number)) => {
-                let before = format!("{{\"tool_calls\":[{{\"index\":{number},\"function\":{{\"arguments\":");
-                self.told(choice, before.as_bytes(), text, b"}}]}", out);
+            Some(Open::Call(call)) => {
+                call.said |= !text.trim().is_empty();
+                let (number, start) = (call.number, call.start());
+                self.arguments(choice, number, start, text, out);
                 return;
             }
             Some(Open::Other) | None => return,
@@ -276,8 +290,9 @@ impl Writer {
     fn signature(&mut self, choice: u32, part: u32, signature: &str, out: &mut Vec<u8>) {
         match self.find(choice, part) {
             Some(Open::Thinking { signature: known, .. }) => *known = Some(signature.to_owned()),
-            Some(Open::Call(number)) => {
-                let number = *number;
+            Some(Open::Call(call)) => {
+                call.signature = Some(signature.to_owned());
+                let number = call.number;
                 if self.flavour == Flavour::OpenAi {
                     let extra = json!({"google": {"thought_signature": signature}});
                     self.chunk(
@@ -294,18 +309,40 @@ impl Writer {
     fn close(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {
         let Some(state) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         let Some(at) = state.parts.iter().position(|(known, _)| *known == part) else { return };
-        if let (_, Open::Thinking { text, signature: Some(signature) }) = state.parts.swap_remove(at) {
-            let delta = if self.flavour == Flavour::OpenAi {
-                json!({"thinking_blocks": [thinking_block(&text, Some(&signature))]})
-            } else {
-                json!({"content": [{"type": "thinking", "thinking": [], "signature": signature, "closed": true}]})
-            };
-            self.chunk(choice, &delta, out);
+        match state.parts.swap_remove(at).1 {
+            Open::Thinking { text, signature: Some(signature) } => {
+                let delta = if self.flavour == Flavour::OpenAi {
+                    json!({"thinking_blocks": [thinking_block(&text, Some(&signature))]})
+                } else {
+                    let signature = Home::Mistral.tell(&signature);
+                    json!({"content": [{"type": "thinking", "thinking": [], "signature": signature, "closed": true}]})
+                };
+                self.chunk(choice, &delta, out);
+            }
+            // A call without arguments is one with an empty object: programs read them as JSON.
+            Open::Call(mut call) if !call.said => {
+                let start = call.start();
+                self.arguments(choice, call.number, start, "{}", out);
+            }
+            _ => {}
         }
+    }
+
+    fn arguments(&self, choice: u32, number: u32, start: Option<Value>, text: &str, out: &mut Vec<u8>) {
+        if let Some(start) = start {
+            self.chunk_of(choice, &start, out);
+        }
+        let before = format!("{{\"tool_calls\":[{{\"index\":{number},\"function\":{{\"arguments\":");
+        self.told(choice, before.as_bytes(), text, b"}}]}", out);
     }
 
     fn chunk(&mut self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
         self.choice(choice, out);
+        self.chunk_of(choice, delta, out);
+    }
+
+    /// A chunk of a choice that has begun.
+    fn chunk_of(&self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
         self.raw(
             choice,
             out,
@@ -317,7 +354,7 @@ impl Writer {
     }
 
     /// A chunk whose delta holds one text: the most frequent of all.
-    fn told(&mut self, choice: u32, before: &[u8], text: &str, behind: &[u8], out: &mut Vec<u8>) {
+    fn told(&self, choice: u32, before: &[u8], text: &str, behind: &[u8], out: &mut Vec<u8>) {
         self.raw(
             choice,
             out,
@@ -346,4 +383,19 @@ impl Writer {
         // OpenAI's way where usage was asked for: each chunk but the last says that it has none.
         out.extend_from_slice(if self.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
     }
+}
+
+impl Call {
+    /// The delta that begins it, if it is still to be told.
+    fn start(&mut self) -> Option<Value> {
+        let (id, name) = self.waiting.take()?;
+        let carried = self.signature.as_deref();
+        let id = carried.map_or(Cow::Borrowed(id.as_str()), |carried| signed_id(&id, Some(carried)));
+        Some(call_start(self.number, &id, &name))
+    }
+}
+
+fn call_start(number: u32, id: &str, name: &str) -> Value {
+    json!({"tool_calls": [{"index": number, "id": id, "type": "function",
+        "function": {"name": name, "arguments": ""}}]})
 }
