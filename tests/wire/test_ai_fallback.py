@@ -6,9 +6,8 @@ import json
 import time
 
 import pytest
-
 from tests.conftest import Provide, Start
-from tests.support.ai import KEY, ASK, ask, begin, chunks, config, refusal, said, text_of, usage
+from tests.support.ai import ASK, KEY, ask, begin, chunks, config, refusal, said, text_of, usage
 from tests.support.providers import Gate, Raw, Script
 from tests.support.waiting import until
 
@@ -82,9 +81,7 @@ def test_a_provider_that_is_not_there_leads_to_another_target(run: Start, provid
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_where_nobody_answers_the_client_is_told_in_its_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_where_nobody_answers_the_client_is_told_in_its_dialect(run: Start, provide: Provide, dialect: str) -> None:
     provider = provide("openai", m=Script(status=500))
     gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "attempts": 1, "cooldown": "0"}}))
     told = refusal(ask(gateway, "m", dialect=dialect), dialect)
@@ -193,9 +190,7 @@ def test_a_provider_without_a_first_token_in_time_is_left_for_another(
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "bedrock", "ollama"])
-def test_a_stream_that_stalls_before_its_first_token_is_another_s(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_stream_that_stalls_before_its_first_token_is_another_s(run: Start, provide: Provide, dialect: str) -> None:
     gate = Gate()
     stalled = Script(stall_at=0 if dialect == "ollama" else 1, gate=gate)
     first, second = provide(dialect, m=stalled), provide("openai")
@@ -297,7 +292,9 @@ def test_a_shadow_is_asked_the_same_and_only_its_usage_is_seen(run: Start, provi
     assert "Is it so?" in json.dumps(second.asked[0].body["messages"])
     rows = usage(gateway, 4)
     shadows = [row for row in rows if row["kind"] == "shadow"]
-    assert [(row["provider"], row["input"], row["cache_read"], row["output"]) for row in shadows] == [("b", 5, 100, 3)] * 2
+    assert [(row["provider"], row["input"], row["cache_read"], row["output"]) for row in shadows] == [
+        ("b", 5, 100, 3)
+    ] * 2
 
 
 def test_a_session_stays_with_its_target(run: Start, provide: Provide) -> None:
@@ -305,7 +302,9 @@ def test_a_session_stays_with_its_target(run: Start, provide: Provide) -> None:
     models = {"m": {"targets": ["a/plain", "b/plain"], "session": "X-Session-Id"}}
     gateway = run(config({"a": one, "b": two}, models))
     for session in ("s1", "s2", "s3", "s4", "s5", "s6"):
-        told = {ask(gateway, "m", headers={"X-Session-Id": session}).fields.get("X-Tidegate-Provider") for _ in range(4)}
+        told = {
+            ask(gateway, "m", headers={"X-Session-Id": session}).fields.get("X-Tidegate-Provider") for _ in range(4)
+        }
         assert len(told) == 1
     assert one.asked
     assert two.asked

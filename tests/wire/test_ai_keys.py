@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, bearing, config, post, refusal, said, usage
 from tests.support.client import once
@@ -20,7 +19,9 @@ LIMITED = "limited-secret-0123456789"
 def test_a_key_is_taken_from_wherever_an_sdk_puts_it(run: Start, provide: Provide, dialect: str) -> None:
     gateway = run(config({"a": provide("openai")}))
     path, body = ASK[dialect]("a-plain")
-    signed = f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+    signed = (
+        f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+    )
     for told in (
         {"Authorization": f"Bearer {KEY}"},
         {"Authorization": signed},
@@ -130,9 +131,7 @@ def test_a_stream_tells_what_is_left_of_the_limits_in_its_head(run: Start, provi
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(run: Start, provide: Provide, dialect: str) -> None:
     key = {"name": "poor", "key": LIMITED, "budget": {"usd": 0.001, "per": "day"}}
     price = {"a/plain": {"input": 10, "output": 100}}  # of a million tokens: a call costs 0.00081
     provider = provide("openai")

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, begin, chunks, config, post, said, text_of, usage
 from tests.support.providers import DIALECTS, Gate, Script
@@ -83,9 +82,7 @@ def test_a_key_that_is_called_like_a_tenant_does_not_see_its_answers(run: Start,
     assert told == ["miss", "miss"]
 
 
-def test_what_differs_in_meaning_is_another_answer_and_what_does_not_is_the_same(
-    run: Start, provide: Provide
-) -> None:
+def test_what_differs_in_meaning_is_another_answer_and_what_does_not_is_the_same(run: Start, provide: Provide) -> None:
     gateway = run(config({"a": provide("openai")}, {"m": CACHED}))
 
     def state(text: str = "Q", **more: Any) -> str | None:
@@ -132,7 +129,9 @@ def test_a_client_may_ask_for_an_answer_of_its_own(run: Start, provide: Provide)
     assert len(provider.asked) == 3
 
 
-@pytest.mark.parametrize("script", [Script(status=500), Script(cut_at=4), Script(fail_at=4), Script(finish="content_filter")])
+@pytest.mark.parametrize(
+    "script", [Script(status=500), Script(cut_at=4), Script(fail_at=4), Script(finish="content_filter")]
+)
 def test_what_did_not_end_well_is_not_kept(run: Start, provide: Provide, script: Script) -> None:
     provider = provide("openai", m=[script, Script()])
     model = {"targets": "a/m", "attempts": 1, "cooldown": "0", "cache": {"ttl": "1h"}}
@@ -173,9 +172,7 @@ def test_fifty_identical_calls_are_one_at_the_provider(run: Start, provide: Prov
     assert sum(float(row["usd"]) > 0 for row in rows) == 1, "one of them is paid for"
 
 
-def test_whoever_joins_late_gets_what_was_said_already_and_the_rest_as_it_comes(
-    run: Start, provide: Provide
-) -> None:
+def test_whoever_joins_late_gets_what_was_said_already_and_the_rest_as_it_comes(run: Start, provide: Provide) -> None:
     gate = Gate()
     provider = provide("anthropic", m=Script(text=("One ", "two ", "three."), stall_at=5, gate=gate))
     gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "deduplicate": True}}))

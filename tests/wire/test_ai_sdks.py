@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-
 from tests.support.ai import KEY, config, usage
 from tests.support.clients import FAMILIES, call
 from tests.support.gateway import Tidegate
@@ -78,8 +77,7 @@ def calls(family: str) -> list[tuple[str, str]]:
     """All that a family's SDK is asked to do."""
     out = []
     for dialect in DIALECTS:
-        for scenario in ("plain", "stream"):
-            out.append((scenario, f"{dialect}-plain"))
+        out += [(scenario, f"{dialect}-plain") for scenario in ("plain", "stream")]
         out += [("tools", f"{dialect}-tools"), ("tools_stream", f"{dialect}-tools"), ("plain", f"{dialect}-limited")]
         if family in ("openai", "langchain", "google", "mistral", "cohere", "ollama") and dialect in EMBEDDERS:
             out.append(("embeddings", f"{dialect}-plain"))
@@ -97,7 +95,9 @@ def calls(family: str) -> list[tuple[str, str]]:
     return out
 
 
-pairs = pytest.mark.parametrize(("family", "dialect"), [(family, dialect) for family in FAMILIES for dialect in DIALECTS])
+pairs = pytest.mark.parametrize(
+    ("family", "dialect"), [(family, dialect) for family in FAMILIES for dialect in DIALECTS]
+)
 
 
 @pairs
@@ -113,9 +113,7 @@ def test_an_sdk_gets_a_stream_piece_by_piece(world: World, family: str, dialect:
 
 
 @pairs
-def test_an_sdk_calls_tools_in_parallel_and_goes_on_with_their_results(
-    world: World, family: str, dialect: str
-) -> None:
+def test_an_sdk_calls_tools_in_parallel_and_goes_on_with_their_results(world: World, family: str, dialect: str) -> None:
     got = world.told(family)[f"tools {dialect}-tools"]
     assert got == {"text": TEXT, "finish": ENDS[family][1], "calls": CALLS}
     results = [asked.results for asked in world.providers[dialect].asked if asked.results]

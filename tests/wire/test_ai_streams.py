@@ -1,4 +1,4 @@
-"""Streams on their way: what passes as it is, what is hidden, how they break off, what becomes of them without a client."""
+"""Streams on their way: what passes as it is, what is hidden, how they break off, and how without a client."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import json
 from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
-from tests.support.ai import ASK, KEY, ask, bearing, begin, chunks, config, data, post, said, text_of, usage
+from tests.support.ai import (
+    ASK,
+    KEY,
+    ask,
+    bearing,
+    begin,
+    chunks,
+    config,
+    data,
+    is_an_error,
+    post,
+    said,
+    text_of,
+    usage,
+)
 from tests.support.client import message
 from tests.support.http import Ended
 from tests.support.providers import DIALECTS, Gate, Script
-from tests.support.providers.bedrock import unframed
 from tests.support.providers.script import SCRIPTS, Asked
 from tests.support.waiting import until
 
@@ -48,9 +60,7 @@ def _frames(dialect: str, script: Script) -> list[bytes]:
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_stream_in_the_client_s_own_dialect_passes_byte_for_byte(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_stream_in_the_client_s_own_dialect_passes_byte_for_byte(run: Start, provide: Provide, dialect: str) -> None:
     odd = b': a comment\n\nevent: ping\ndata: {"type":"ping","new_field":[1,2.50,"\xc3\xa9"]}\n\n'
 
     def edit(frames: list[bytes]) -> list[bytes]:
@@ -92,9 +102,7 @@ def test_unknown_fields_of_a_request_reach_a_provider_of_the_same_dialect(
     assert provider.last().model == "plain"
 
 
-def test_only_the_model_is_changed_in_the_bytes_of_a_request_to_the_same_dialect(
-    run: Start, provide: Provide
-) -> None:
+def test_only_the_model_is_changed_in_the_bytes_of_a_request_to_the_same_dialect(run: Start, provide: Provide) -> None:
     provider = provide("openai")
     gateway = run(config({"a": provider}))
     body = b'{ "messages" : [{"role":"user","content":"\\u00e9 \xc3\xa9"}],\n\t"model":"a-plain", "seed": 1.0e2 }'
@@ -103,9 +111,7 @@ def test_only_the_model_is_changed_in_the_bytes_of_a_request_to_the_same_dialect
 
 
 @pytest.mark.parametrize("wants", [False, True])
-def test_usage_is_asked_for_and_hidden_from_clients_that_did_not_ask(
-    run: Start, provide: Provide, wants: bool
-) -> None:
+def test_usage_is_asked_for_and_hidden_from_clients_that_did_not_ask(run: Start, provide: Provide, wants: bool) -> None:
     provider = provide("openai")
     gateway = run(config({"a": provider}))
     more = {"stream_options": {"include_usage": True}} if wants else {}
@@ -152,6 +158,16 @@ def test_a_stream_that_is_cut_ends_in_an_error_of_the_client_s_dialect(
         assert b"[DONE]" not in response.body, name
         is_an_error(response.body, dialect)
     assert {record["outcome"] for record in usage(gateway, len(providers))} == {"cut"}
+
+
+def test_bytes_that_trickle_in_are_the_same_stream(run: Start, provide: Provide) -> None:
+    odd = ("Ti", "de “é” ", "\U0001f30a turns", "\n\nat six.")
+    providers = {name: provide(name, m=Script(text=odd, trickle=True)) for name in DIALECTS}
+    gateway = run(config(providers))
+    for name in providers:
+        for dialect in ("openai", "anthropic"):
+            response = ask(gateway, f"{name}-m", dialect=dialect, stream=True)
+            assert said(response, dialect, stream=True) == "".join(odd), name
 
 
 @pytest.mark.parametrize("policy", ["abort", "drain"])
