@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tests.conftest import Provide, Start
@@ -145,7 +146,7 @@ def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(run: Start, prov
     assert len(provider.asked) <= 2
 
 
-def _bounded(dialect: str) -> dict[str, int]:
+def _bounded(dialect: str) -> dict[str, Any]:
     return {"max_tokens": 1} if dialect == "anthropic" else {}
 
 
