@@ -9,6 +9,7 @@ use crate::openai::finish_of;
 use crate::openai::usage::scan_usage;
 use crate::scan::cursor::{Cursor, Tally};
 use crate::sse::{Splitter, Sse};
+use crate::whole::Whole;
 use crate::{ApiError, Dialect, Event, EventReader, Fault, Finish, PartKind, Usage};
 
 /// Bytes of one event that are held until it is whole; longer ones pass unseen. Pictures come whole in one.
@@ -106,6 +107,7 @@ pub struct PassedStream {
     error: Option<ApiError>,
     fault: Option<Fault>,
     hide_usage: bool,
+    whole: Whole,
     kind: Kind,
 }
 
@@ -151,18 +153,9 @@ impl PassedStream {
             error: None,
             fault: None,
             hide_usage: hide_usage && matches!(dialect, Dialect::OpenAi),
+            whole: Whole::new(dialect),
             kind,
         }
-    }
-
-    /// Whether bytes must go through [`PassedStream::filter`]; else the caller forwards them as they are.
-    pub fn hides(&self) -> bool {
-        self.hide_usage
-    }
-
-    /// Looks at bytes that the caller forwards.
-    pub fn observe(&mut self, bytes: &[u8]) {
-        self.take(bytes, None);
     }
 
     /// Appends what is to be forwarded of these bytes: whole events, without the hidden one.
@@ -170,13 +163,14 @@ impl PassedStream {
         if self.hide_usage {
             self.take(bytes, Some(out));
         } else {
-            out.extend_from_slice(bytes);
+            self.whole.pass(bytes, out);
             self.take(bytes, None);
         }
     }
 
-    /// The provider's connection ended: appends what was held back.
+    /// The provider's connection ended: appends what was held back. Half an event is in it, unless [`PassedStream::is_whole`].
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.whole.finish(out);
         match &mut self.kind {
             Kind::Chunks { held, .. } => {
                 let last = std::mem::take(held);
@@ -505,9 +499,7 @@ mod tests {
         fn bytes_pass_untouched_where_nothing_is_hidden(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'd'), any::<u8>()], 0..120), cut in 0usize..120) {
             let cut = cut.min(bytes.len());
             let mut stream = PassedStream::new(Dialect::OpenAi, false);
-            stream.observe(&bytes[..cut]);
-            stream.observe(&bytes[cut..]);
-            stream.finish(&mut Vec::new());
+            prop_assert_eq!(&passed(&[&bytes[..cut], &bytes[cut..]], false).1, &bytes);
             prop_assert_eq!(passed(&[&bytes[..cut], &bytes[cut..]], true).1, bytes);
         }
     }

@@ -173,12 +173,7 @@ impl Tap {
                 if let Some(words) = &mut self.words {
                     words.listen(self.provider, bytes);
                 }
-                if passed.hides() {
-                    passed.filter(bytes, &mut self.out);
-                } else {
-                    passed.observe(bytes);
-                    self.out.extend_from_slice(bytes);
-                }
+                passed.filter(bytes, &mut self.out);
                 self.content |= passed.has_content();
                 self.ended |= passed.is_whole();
                 if self.error.is_none() {
@@ -198,8 +193,13 @@ impl Tap {
         match &mut self.mode {
             Mode::Fresh => return Err(Fault::syntax("The stream was empty.")),
             Mode::Pass(passed) => {
+                let before = self.out.len();
                 passed.finish(&mut self.out);
                 self.ended |= passed.is_whole();
+                if !self.ended {
+                    // Half an event, behind which no error could be read.
+                    self.out.truncate(before);
+                }
             }
             Mode::Translate { reader, events, .. } | Mode::Gather { reader, events, .. } => {
                 reader.finish(events)?;
