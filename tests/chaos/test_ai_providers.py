@@ -16,7 +16,7 @@ from tests.support.providers import Asked, Gate, Provider, Raw, Script
 from tests.support.waiting import until
 
 CLIENTS = 50
-CALLS = 6
+CALLS = 30
 """Of each client."""
 SAID = "Hello from the tide."
 

@@ -83,13 +83,8 @@ def begin(gateway: Tidegate, text: str, tokens: int, dialect: str = "openai") ->
 
 def in_flight(gateway: Tidegate, server: Model) -> int:
     """Calls that the gateway has under way there."""
-    told = gateway.status()["upstreams"]
-    return sum(
-        endpoint["in_flight"]
-        for upstream in told
-        for endpoint in upstream["endpoints"]
-        if endpoint["address"] == server.address
-    )
+    told = gateway.status()["engine"]["upstreams"]
+    return sum(row["in_flight"] for row in told if row.get("endpoint") == server.address)
 
 
 def buckets(record: dict[str, Any]) -> tuple[int, int, int]:
@@ -193,7 +188,8 @@ def test_a_server_that_is_killed_takes_only_the_stream_that_it_had_begun(
         begun = begin(gateway, "Tell me a long story of the sea.", 400, dialect)
         assert begun.receive_head()[0] == 200
         assert read_chunk(begun.stream), "it has begun"
-        (dies,) = (server for server in servers if in_flight(gateway, server))
+        dies = until(lambda: next((server for server in servers if in_flight(gateway, server)), None), "it is counted")
+        assert dies is not None
         waiting: list[Client] = []
         while in_flight(gateway, dies) < 2:  # one goes to the idle server first
             assert len(waiting) < 4, "calls do not reach the busy server"
