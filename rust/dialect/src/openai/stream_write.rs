@@ -50,6 +50,13 @@ enum Open {
         signature: Option<String>,
     },
     Call(u32),
+    /// A call for Mistral's clients, who take calls whole.
+    WholeCall {
+        number: u32,
+        id: String,
+        name: String,
+        arguments: String,
+    },
     Other,
 }
 
@@ -208,13 +215,12 @@ impl Writer {
                 let Some(state) = self.choices.get_mut(at) else { return };
                 let number = state.calls;
                 state.calls = number.saturating_add(1);
-                self.chunk(
-                    choice,
-                    &json!({"tool_calls": [{"index": number, "id": id, "type": "function",
-                        "function": {"name": name, "arguments": ""}}]}),
-                    out,
-                );
-                Open::Call(number)
+                if own {
+                    self.chunk(choice, &call(number, id, name, ""), out);
+                    Open::Call(number)
+                } else {
+                    Open::WholeCall { number, id: id.clone(), name: name.clone(), arguments: String::new() }
+                }
             }
             PartKind::RedactedThinking { data } => {
                 if own {
@@ -268,6 +274,10 @@ impl Writer {
                 self.told(choice, before.as_bytes(), text, b"}}]}", out);
                 return;
             }
+            Some(Open::WholeCall { arguments, .. }) => {
+                arguments.push_str(text);
+                return;
+            }
             Some(Open::Other) | None => return,
         };
         self.told(choice, before, text, behind, out);
@@ -294,14 +304,17 @@ impl Writer {
     fn close(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {
         let Some(state) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         let Some(at) = state.parts.iter().position(|(known, _)| *known == part) else { return };
-        if let (_, Open::Thinking { text, signature: Some(signature) }) = state.parts.swap_remove(at) {
-            let delta = if self.flavour == Flavour::OpenAi {
+        let delta = match state.parts.swap_remove(at).1 {
+            Open::Thinking { text, signature: Some(signature) } if self.flavour == Flavour::OpenAi => {
                 json!({"thinking_blocks": [thinking_block(&text, Some(&signature))]})
-            } else {
+            }
+            Open::Thinking { signature: Some(signature), .. } => {
                 json!({"content": [{"type": "thinking", "thinking": [], "signature": signature, "closed": true}]})
-            };
-            self.chunk(choice, &delta, out);
-        }
+            }
+            Open::WholeCall { number, id, name, arguments } => call(number, &id, &name, &arguments),
+            _ => return,
+        };
+        self.chunk(choice, &delta, out);
     }
 
     fn chunk(&mut self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
@@ -346,4 +359,10 @@ impl Writer {
         // OpenAI's way where usage was asked for: each chunk but the last says that it has none.
         out.extend_from_slice(if self.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" });
     }
+}
+
+/// A delta that begins a call, or is all of it.
+fn call(number: u32, id: &str, name: &str, arguments: &str) -> Value {
+    let function = json!({"name": name, "arguments": arguments});
+    json!({"tool_calls": [{"index": number, "id": id, "type": "function", "function": function}]})
 }
