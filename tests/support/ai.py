@@ -232,6 +232,32 @@ def refusal(response: Response, dialect: str = "openai") -> dict[str, Any]:
     return {**told, "status": response.status, "request_id": request_id}
 
 
+def is_an_error(body: bytes, dialect: str) -> None:
+    """The last thing in a stream is an error as the dialect has it."""
+    match dialect:
+        case "bedrock":
+            kind, told = unframed(body)[-1]
+            assert kind.endswith("Exception"), kind
+            assert told["message"]
+        case "ollama":
+            assert json.loads(body.splitlines()[-1])["error"]
+        case "cohere":
+            last = data(body)[-1]
+            assert last["type"] == "message-end", last
+            assert last["delta"]["finish_reason"] == "ERROR", last
+        case "responses":
+            last = data(body)[-1]
+            assert last["type"] in ("error", "response.failed"), last
+        case "anthropic":
+            last = data(body)[-1]
+            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
+        case "gemini":
+            assert data(body)[-1]["error"]["message"]
+        case _:
+            told = [event for event in data(body) if event != "[DONE]"]
+            assert told[-1]["error"]["message"]
+
+
 def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
     """The usage records of the test, oldest first, once there are so many."""
     since = dt.datetime.fromtimestamp(gateway.since, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -242,5 +268,4 @@ def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
         rows = [row for row in told.json() if row["started_ms"] + 1 > gateway.since * 1000]
         return rows if len(rows) >= count else None
 
-    rows = until(look, f"{count} usage records") or []
-    return rows
+    return until(look, f"{count} usage records") or []

@@ -46,11 +46,12 @@ fn replay_part(choice: u32, part: u32, said: &Part, events: &mut Vec<Event>) {
         whole => (PartKind::Media { part: whole.clone() }, &empty, &None),
     };
     events.push(Event::Open { choice, part, kind });
-    if !text.is_empty() {
-        events.push(Event::Delta { choice, part, text: text.clone() });
-    }
-    if let Some(signature) = signature {
-        events.push(Event::Signature { choice, part, signature: signature.clone() });
+    let delta = (!text.is_empty()).then(|| Event::Delta { choice, part, text: text.clone() });
+    let signed = signature.as_ref().map(|one| Event::Signature { choice, part, signature: one.clone() });
+    // The ids of some dialects carry a call's signature, so it goes before the arguments; a thought's ends it.
+    match said {
+        Part::ToolCall { .. } => events.extend(signed.into_iter().chain(delta)),
+        _ => events.extend(delta.into_iter().chain(signed)),
     }
     if let Part::Text { citations: Some(citations), .. } = said {
         match citations {

@@ -1,8 +1,10 @@
 //! The dialects by name, and the way from a name to its module.
 
+use std::collections::HashMap;
+
 use crate::{
-    Answer, ApiError, ChatRequest, Event, Fault, Reply, Target, Written, anthropic, bedrock, cohere, gemini,
-    mistral, ollama, openai, responses,
+    Answer, ApiError, ChatRequest, Event, Fault, Part, Reply, Target, Written, anthropic, bedrock, cohere,
+    gemini, mistral, ollama, openai, responses,
 };
 
 /// Whose words. Azure speaks OpenAI's and Vertex Gemini's, at other addresses.
@@ -50,6 +52,7 @@ impl Dialect {
         stream: Option<bool>,
     ) -> Result<ChatRequest, Fault> {
         let mut request = choose!(self, parse_request(body))?;
+        name_results(&mut request);
         request.dialect = Some(self);
         if let Some(model) = model {
             request.model.clear();
@@ -73,7 +76,12 @@ impl Dialect {
         {
             return Err(Fault::stateful(field));
         }
-        choose!(self, write_request(request, target, out))
+        let mut left_out = Written::default();
+        let request = crate::reach::reachable(request, self, target, &mut left_out)?;
+        let request = request.as_ref();
+        let mut written = choose!(self, write_request(request, target, out))?;
+        written.dropped.splice(..0, left_out.dropped);
+        Ok(written)
     }
 
     /// Reads a provider's answer (one with status 200).
@@ -116,6 +124,22 @@ impl Dialect {
             Self::Bedrock => "application/vnd.amazon.eventstream",
             Self::Ollama => "application/x-ndjson",
             _ => "text/event-stream",
+        }
+    }
+}
+
+/// Tells results the name of the tool, by the ids of calls before them: half of the dialects say it, the other half want it.
+fn name_results(request: &mut ChatRequest) {
+    let nameless = |part: &Part| matches!(part, Part::ToolResult { name: None, .. });
+    if !request.messages.iter().flat_map(|message| &message.parts).any(nameless) {
+        return;
+    }
+    let mut names: HashMap<String, String> = HashMap::new();
+    for part in request.messages.iter_mut().flat_map(|message| &mut message.parts) {
+        match part {
+            Part::ToolCall { id, name, .. } => _ = names.insert(id.clone(), name.clone()),
+            Part::ToolResult { id, name: name @ None, .. } => *name = names.get(id).cloned(),
+            _ => {}
         }
     }
 }

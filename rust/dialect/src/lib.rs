@@ -32,6 +32,7 @@ pub mod ollama;
 pub mod openai;
 pub mod prefix;
 pub mod price;
+mod reach;
 pub mod responses;
 pub mod scan;
 mod sequence;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 pub use reader::Reader;
 pub use writer::Writer;
 
+use crate::carry::Home;
 use crate::chat::{Media, Part};
 use crate::{Answer, ApiError, ChatRequest, Fault, Reply, Target, Written};
 
@@ -113,7 +114,8 @@ fn carrier(id: Option<String>, encrypted: Option<String>, summary: &[Value], con
     }
     let source = if summary.is_empty() { content } else { summary };
     let texts: Vec<&str> = source.iter().filter_map(|piece| piece.get("text")?.as_str()).collect();
-    Carrier::Part(Part::Thinking { text: texts.join(PARAGRAPH), signature: encrypted, id })
+    let signature = encrypted.map(|encrypted| Home::OpenAi.read(encrypted));
+    Carrier::Part(Part::Thinking { text: texts.join(PARAGRAPH), signature, id })
 }
 
 /// Between the parts of a summary, where they become one text.
@@ -136,22 +138,22 @@ fn image_part(item: &Value) -> Option<Part> {
 fn annotations(citations: Option<&Value>) -> Vec<Value> {
     match citations {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(list)) => list.iter().map(annotation).collect(),
-        Some(one) => vec![annotation(one)],
+        Some(Value::Array(list)) => list.iter().filter_map(annotation).collect(),
+        Some(one) => annotation(one).into_iter().collect(),
     }
 }
 
 /// One citation as an annotation. Those of chat completions lie one level deeper there, Anthropic's have other names; what
-/// is neither passes as it is.
-fn annotation(citation: &Value) -> Value {
+/// is none of this dialect's is `None`: clients tell annotations apart by their types.
+fn annotation(citation: &Value) -> Option<Value> {
     let text = |key: &str| citation.get(key).and_then(Value::as_str);
     let kind = text("type").unwrap_or("");
     if let Some(Value::Object(inner)) = citation.get(kind) {
         let mut flat = inner.clone();
         flat.insert("type".to_owned(), kind.into());
-        return Value::Object(flat);
+        return Some(Value::Object(flat));
     }
-    match kind {
+    Some(match kind {
         "web_search_result_location" | "search_result_location" => json!({
             "type": "url_citation",
             "url": text("url").or(text("source")).unwrap_or(""),
@@ -165,6 +167,7 @@ fn annotation(citation: &Value) -> Value {
             "filename": text("document_title").unwrap_or(""),
             "index": citation.get("document_index").and_then(Value::as_u64).unwrap_or(0),
         }),
-        _ => citation.clone(),
-    }
+        "url_citation" | "file_citation" | "container_file_citation" | "file_path" => citation.clone(),
+        _ => return None,
+    })
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::anthropic::object_text;
-use crate::{ChatRequest, Dialect, Fault, Message, Part, Role, Target, Written};
+use crate::{ChatRequest, Dialect, Fault, Message, Part, Role, Target, Written, carry};
 
 /// What differs between the two.
 pub(crate) struct Rules {
@@ -112,8 +112,8 @@ fn admitted<'a>(
                 }
                 None
             }
-            // Signed by another provider (a reasoning item of OpenAI's has an id), or by nobody: the API refuses it.
-            Part::Thinking { signature, id, .. } if signature.is_none() || id.is_some() => continue,
+            // Signed by another provider, or by nobody: the API refuses it.
+            Part::Thinking { signature, .. } if signature.as_deref().is_none_or(carry::is_marked) => continue,
             part => (rules.misfit)(part),
         };
         match wrong {

@@ -1,5 +1,6 @@
 //! What the gateway must know of answers that pass untouched: usage, the reason of the end, errors; without a tree.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::{memchr2_iter, memmem};
@@ -58,7 +59,7 @@ fn shaped(body: &[u8]) -> PassedFacts {
         let said = body.get(at).unwrap_or_default();
         match key {
             b"usage" => facts.usage = scan_usage(said).unwrap_or_default(),
-            b"model" => facts.model = string(said),
+            b"model" => facts.model = string(said).map(Cow::into_owned),
             _ => {}
         }
         Ok(())
@@ -67,27 +68,26 @@ fn shaped(body: &[u8]) -> PassedFacts {
 }
 
 fn first_finish(choices: &[u8]) -> Option<Finish> {
-    let word =
-        memmem::find_iter(choices, b"\"finish_reason\"").find_map(|at| string_behind(choices, at + 15))?;
+    let word = FINDERS.finish.find_iter(choices).find_map(|at| string_behind(choices, at + 15))?;
     Some(finish_of(Some(&word), false))
 }
 
 /// The string that is the value of a member whose name ends at `at`. (Within a JSON string no name stands between bare
 /// quotes, so a search for the quoted name finds members, or whole strings, which have no colon behind them.)
-fn string_behind(text: &[u8], at: usize) -> Option<String> {
+fn string_behind(text: &[u8], at: usize) -> Option<Cow<'_, str>> {
     let mut cursor = value_behind(text, at)?;
     let start = cursor.position();
     let inner = cursor.string().ok()?;
     string(text.get(start..inner.end.saturating_add(1))?)
 }
 
-/// A JSON string with its quotes; nearly all are free of escapes, and are copied.
-fn string(said: &[u8]) -> Option<String> {
+/// A JSON string with its quotes; nearly all are free of escapes, and stand for themselves.
+fn string(said: &[u8]) -> Option<Cow<'_, str>> {
     let inner = said.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
     if memchr::memchr(b'\\', inner).is_some() {
-        return serde_json::from_slice(said).ok();
+        return serde_json::from_slice(said).ok().map(Cow::Owned);
     }
-    std::str::from_utf8(inner).ok().map(str::to_owned)
+    std::str::from_utf8(inner).ok().map(Cow::Borrowed)
 }
 
 fn value_behind(text: &[u8], at: usize) -> Option<Cursor<'_>> {
@@ -387,7 +387,8 @@ impl PassedStream {
         if self.facts.model.is_none() {
             self.facts.model = memmem::find(data, b"\"model\"")
                 .and_then(|at| string_behind(data, at + 7))
-                .filter(|model| !model.is_empty());
+                .filter(|model| !model.is_empty())
+                .map(Cow::into_owned);
         }
         let mut said = 0;
         for at in delta.find_iter(data) {

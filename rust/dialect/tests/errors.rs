@@ -45,14 +45,6 @@ fn every_kind_of_error_is_read_back_as_it_was_written() {
             let read = dialect.parse_error(kind.status(), &body);
             let same = match dialect {
                 Dialect::Responses => read.kind == kind,
-                // One word, `RESOURCE_EXHAUSTED`, for both.
-                Dialect::Gemini if kind == ErrorKind::Quota => {
-                    matches!(read.kind, ErrorKind::Quota | ErrorKind::RateLimited)
-                }
-                // No word for it but the one for every wrong request.
-                Dialect::Gemini | Dialect::Bedrock if kind == ErrorKind::TooLarge => {
-                    matches!(read.kind, ErrorKind::TooLarge | ErrorKind::InvalidRequest)
-                }
                 // Others have one word for all that is wrong with a request.
                 _ => read.kind.status() == kind.status(),
             };

@@ -39,6 +39,7 @@ fn named(name: &str, message: &str, status: u16) -> ApiError {
     let kind = match lower.strip_suffix("exception").unwrap_or(&lower) {
         "throttling" => ErrorKind::RateLimited,
         "servicequotaexceeded" => ErrorKind::Quota,
+        "validation" if status == 413 => ErrorKind::TooLarge,
         "validation" => kind_of_message(message).unwrap_or(ErrorKind::InvalidRequest),
         "accessdenied" => ErrorKind::Permission,
         "unrecognizedclient" | "expiredtoken" | "invalidsignature" | "missingauthenticationtoken" => {

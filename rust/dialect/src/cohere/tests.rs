@@ -357,6 +357,10 @@ fn events_of(told: &[Told]) -> Vec<Event> {
             events.push(Event::Signature { choice: 0, part, signature: signature.clone() });
         }
         events.extend(words.iter().map(|text| Event::Delta { choice: 0, part, text: text.clone() }));
+        if matches!(one, Told::Call(_, _, words) if words.is_empty()) {
+            // No arguments are an empty object on the wire.
+            events.push(Event::Delta { choice: 0, part, text: "{}".to_owned() });
+        }
         if cited {
             events.push(Event::Citation { choice: 0, part, value: citation() });
         }

@@ -220,7 +220,10 @@ impl Writer {
     }
 
     fn close(&mut self, part: u32, out: &mut Vec<u8>) {
-        self.call(part, out);
+        if self.waiting.iter().any(|call| call.part == part) {
+            // No arguments came: clients read them as JSON.
+            self.delta(part, "{}", out);
+        }
         let Some(at) = self.open.iter().position(|open| open.part == part) else { return };
         let open = self.open.remove(at);
         match open.sort {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::count::created;
-use super::parts::{camel_keys, list, message, read};
+use super::parts::{To, camel_keys, list, message, read};
 use super::{finish, logprobs, parts, usage};
 use crate::ids::Calls;
 use crate::json::{Array, Fields, Object, Path, parse_object};
@@ -125,7 +125,7 @@ fn write_choice(choice: &Choice, list: &mut Array<'_>) {
     let mut object = list.object();
     let mut content = object.object("content");
     let mut said = content.array("parts");
-    parts::write(&choice.parts, &HashMap::new(), None, &mut said);
+    parts::write(&choice.parts, &HashMap::new(), To::Client, &mut said);
     said.end();
     content.put("role", "model");
     content.end();

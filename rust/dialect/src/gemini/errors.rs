@@ -90,6 +90,8 @@ fn kind(status: u16, word: Option<&str>, message: &str, details: &Details) -> Er
             ErrorKind::Authentication
         }
         (_, "BILLING_DISABLED") => ErrorKind::Quota,
+        // These say more than the words that they come with.
+        _ if matches!(status, 402 | 413) => by_status(status),
         ("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "FAILED_PRECONDITION", _) if too_long(message) => {
             ErrorKind::ContextTooLong
         }

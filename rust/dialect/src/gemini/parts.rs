@@ -1,9 +1,11 @@
 //! Parts of a turn in Gemini's form, both ways.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::carry::{self, Home};
 use crate::ids::Calls;
 use crate::json::{Array, Fields, Object, Path, append, parse_object};
 use crate::{Dialect, Fault, Media, Part, media};
@@ -67,7 +69,7 @@ pub(super) fn read(
         result(fields, calls, parts)?;
     } else if fields.has("text") {
         let text = fields.string("text")?.unwrap_or_default();
-        let signature = fields.string("thoughtSignature")?;
+        let signature = fields.string("thoughtSignature")?.map(carry::read_gemini);
         if thought {
             parts.push(Part::Thinking { text, signature, id: None });
         } else {
@@ -88,7 +90,7 @@ pub(super) fn read(
             return Ok(());
         }
         let mut fields = Fields::from_map(map, path);
-        before(fields.string("thoughtSignature")?, parts);
+        before(fields.string("thoughtSignature")?.map(carry::read_gemini), parts);
         parts.extend(media_of(&mut fields)?);
     }
     Ok(())
@@ -191,16 +193,32 @@ fn media_of(fields: &mut Fields<'_>) -> Result<Option<Part>, Fault> {
     Ok(None)
 }
 
+/// Who reads what is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum To<'a> {
+    /// A client, who is told an answer.
+    Client,
+    /// A provider, who is told a conversation.
+    Provider {
+        /// Signs a first call that has no signature.
+        stand_in: Option<&'a str>,
+    },
+}
+
 /// Writes the parts of one turn. `names` gives the tool of a call's id. Returns the places of those that Gemini has no
-/// form for; they are left out. `stand_in` signs a first call that has no signature.
+/// form for; they are left out.
 pub(super) fn write(
     parts: &[Part],
     names: &HashMap<&str, &str>,
-    stand_in: Option<&str>,
+    to: To<'_>,
     out: &mut Array<'_>,
 ) -> Vec<usize> {
+    let (stand_in, to_client) = match to {
+        To::Client => (None, true),
+        To::Provider { stand_in } => (stand_in, false),
+    };
     let mut unsupported = Vec::new();
-    let mut pending: Option<&str> = None;
+    let mut pending: Option<Cow<'_, str>> = None;
     let mut stand_in = stand_in;
     for (index, part) in parts.iter().enumerate() {
         let carries = !matches!(
@@ -211,15 +229,21 @@ pub(super) fn write(
                 | Part::Other { .. }
         );
         if !carries && let Some(signature) = pending.take() {
-            text("", Some(signature), false, out);
+            text("", Some(&signature), false, out);
         }
         let signature = if carries { pending.take() } else { None };
         match part {
-            Part::Thinking { text: said, signature: Some(sign), .. } if said.is_empty() => {
-                pending = Some(sign)
-            }
             Part::Thinking { text: said, signature: sign, .. } => {
-                text(said, sign.as_deref(), true, out);
+                // A provider refuses another's signature; a client keeps it for us.
+                let sign = sign.as_deref().and_then(|sign| match to_client {
+                    true => Some(carry::tell_gemini(sign)),
+                    false => Home::Gemini.own(sign).map(Cow::Borrowed),
+                });
+                if said.is_empty() {
+                    pending = sign;
+                } else {
+                    text(said, sign.as_deref(), true, out);
+                }
             }
             Part::ToolCall { id, name, arguments, signature: sign, .. } => {
                 let sign = sign.as_deref().or(stand_in);
@@ -232,7 +256,7 @@ pub(super) fn write(
                 out.put(value);
             }
             _ => {
-                if !write_plain(part, names, signature, out) {
+                if !write_plain(part, names, signature.as_deref(), out) {
                     unsupported.push(index);
                     pending = signature;
                 }
@@ -240,7 +264,7 @@ pub(super) fn write(
         }
     }
     if let Some(signature) = pending {
-        text("", Some(signature), false, out);
+        text("", Some(&signature), false, out);
     }
     unsupported
 }

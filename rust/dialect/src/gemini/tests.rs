@@ -89,7 +89,7 @@ fn a_rich_request_is_understood() {
     assert_eq!(roles, [System, User, Assistant, Results, User, Assistant, User]);
     assert_eq!(
         request.messages[2].parts[1],
-        Part::Thinking { text: String::new(), signature: Some("c2ln".into()), id: None }
+        Part::Thinking { text: String::new(), signature: Some("tg.g.c2ln".into()), id: None }
     );
     assert!(
         matches!(&request.messages[2].parts[3], Part::ToolCall { id, arguments, signature: Some(sign), .. }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::parts;
+use super::parts::{self, To};
 use super::schema::{takes_nothing, to_subset};
 use crate::effort::{budget_of, is_none};
 use crate::json::{Array, Object};
@@ -51,11 +51,11 @@ pub fn write_request(
     Ok(written)
 }
 
-/// OpenAI's `default` is Gemini's `standard`; `auto` is what holds where nothing is said.
+/// OpenAI's `default` and Anthropic's `standard_only` are Gemini's `standard`; `auto` is what holds where nothing is said.
 fn service_tier(tier: &str) -> Option<&str> {
     match tier {
         "auto" => None,
-        "default" => Some("standard"),
+        "default" | "standard_only" => Some("standard"),
         other => Some(other),
     }
 }
@@ -88,7 +88,7 @@ fn system(
     let mut instruction = object.object("systemInstruction");
     let mut list = instruction.array("parts");
     for (index, message) in request.messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
-        let left = parts::write(&message.parts, &HashMap::new(), None, &mut list);
+        let left = parts::write(&message.parts, &HashMap::new(), To::Provider { stand_in: None }, &mut list);
         drop_parts(index, &left, target, written)?;
     }
     list.end();
@@ -136,7 +136,7 @@ fn contents(
         let mut inner = Vec::new();
         let mut array = Array::begin(&mut inner);
         let stand_in = (signs && role == Role::Assistant).then_some(STAND_IN);
-        let left = parts::write(&message.parts, &names, stand_in, &mut array);
+        let left = parts::write(&message.parts, &names, To::Provider { stand_in }, &mut array);
         array.end();
         drop_parts(index, &left, target, written)?;
         if let Some(elements) = inner.get(1..inner.len().saturating_sub(1)).filter(|text| !text.is_empty()) {

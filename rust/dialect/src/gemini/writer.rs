@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::answer::{OWN_OF_CHOICE, block_reason};
-use super::{errors, finish, logprobs, parts, usage};
+use super::parts::{self, To};
+use super::{errors, finish, logprobs, usage};
+use crate::carry::tell_gemini;
 use crate::json::{Array, Object};
 use crate::{Dialect, Event, Finish, Part, PartKind, Reply, Usage};
 
@@ -150,7 +152,7 @@ impl Writer {
 
     fn parts(&mut self, choice: u32, all: &[Part], out: &mut Vec<u8>) {
         let write = |list: &mut Array<'_>| {
-            parts::write(all, &HashMap::new(), None, list);
+            parts::write(all, &HashMap::new(), To::Client, list);
         };
         self.chunk(choice, out, write, None);
     }
@@ -167,6 +169,7 @@ impl Writer {
             }
             Sort::Text => {
                 let signature = self.take_pending(choice);
+                let signature = signature.as_deref().map(tell_gemini);
                 self.chunk(choice, out, |list| parts::text(text, signature.as_deref(), false, list), None);
             }
         }
@@ -177,7 +180,7 @@ impl Writer {
         match &mut open.sort {
             Sort::Call { signature, .. } => *signature = Some(sign.to_owned()),
             Sort::Thinking { said: true } => {
-                self.chunk(choice, out, |list| parts::text("", Some(sign), true, list), None);
+                self.chunk(choice, out, |list| parts::text("", Some(&tell_gemini(sign)), true, list), None);
             }
             Sort::Thinking { said: false } => self.pending.push((choice, sign.to_owned())),
             Sort::Text | Sort::Silent => {}
@@ -203,7 +206,12 @@ impl Writer {
     /// A signature that no part of words follows goes out with an empty one.
     fn flush(&mut self, choice: u32, out: &mut Vec<u8>) {
         while let Some(signature) = self.take_pending(choice) {
-            self.chunk(choice, out, |list| parts::text("", Some(&signature), false, list), None);
+            self.chunk(
+                choice,
+                out,
+                |list| parts::text("", Some(&tell_gemini(&signature)), false, list),
+                None,
+            );
         }
     }
 

@@ -70,7 +70,10 @@ fn refuse(request: &ChatRequest, target: &Target<'_>, written: &mut Written) -> 
         ("logit_bias", request.logit_bias.is_some()),
         (
             "service_tier",
-            request.service_tier.as_deref().is_some_and(|tier| !matches!(tier, "auto" | "default")),
+            request
+                .service_tier
+                .as_deref()
+                .is_some_and(|tier| !matches!(tier, "auto" | "default" | "standard" | "standard_only")),
         ),
     ] {
         if there {

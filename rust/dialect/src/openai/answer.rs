@@ -1,10 +1,13 @@
 //! Reads a provider's answer and writes a client's.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::Flavour;
 use super::content::{arguments_of, parse_call, parse_content, parse_part, parse_thoughts, url_of_media};
 use super::usage::{parse_usage, write_usage};
+use crate::carry::{Home, signed_id};
 use crate::json::{Array, Fields, Object, Path, append};
 use crate::{Answer, Choice, Fault, Finish, Part, Reply};
 
@@ -183,8 +186,8 @@ fn write_message(flavour: Flavour, choice: &Choice, message: &mut Object<'_>) {
                 text.get_or_insert_default().push_str(more);
                 chunks.push(json!({"type": "text", "text": more}));
                 match citations {
-                    Some(Value::Array(list)) => notes.extend(list.iter().cloned()),
-                    Some(one) => notes.push(one.clone()),
+                    Some(Value::Array(list)) => notes.extend(list.iter().filter_map(annotation)),
+                    Some(one) => notes.extend(annotation(one)),
                     None => {}
                 }
             }
@@ -194,7 +197,7 @@ fn write_message(flavour: Flavour, choice: &Choice, message: &mut Object<'_>) {
                 blocks.push(thinking_block(more, signature.as_deref()));
                 let mut chunk = json!({"type": "thinking", "thinking": [{"type": "text", "text": more}]});
                 if let Some(signature) = signature {
-                    chunk["signature"] = json!(signature);
+                    chunk["signature"] = json!(Home::Mistral.tell(signature));
                 }
                 chunks.push(chunk);
             }
@@ -202,11 +205,20 @@ fn write_message(flavour: Flavour, choice: &Choice, message: &mut Object<'_>) {
                 signed = true;
                 blocks.push(json!({"type": "redacted_thinking", "data": data}));
             }
+            // Mistral's clients know no refusals.
+            Part::Refusal { text: more } if flavour == Flavour::Mistral => {
+                text.get_or_insert_default().push_str(more);
+                chunks.push(json!({"type": "text", "text": more}));
+            }
             Part::Refusal { text: more } => refusal.get_or_insert_default().push_str(more),
             Part::ToolCall { id, name, arguments, signature, .. } => {
+                let own = flavour == Flavour::OpenAi;
+                let carried = signature.as_deref().filter(|_| !own);
+                let id = carried.map_or(Cow::Borrowed(id.as_str()), |carried| signed_id(id, Some(carried)));
+                let arguments = arguments_or_none(arguments);
                 let mut call =
                     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
-                if let Some(signature) = signature {
+                if let Some(signature) = signature.as_ref().filter(|_| own) {
                     call["extra_content"] = json!({"google": {"thought_signature": signature}});
                 }
                 calls.push(call);
@@ -247,6 +259,31 @@ fn write_message(flavour: Flavour, choice: &Choice, message: &mut Object<'_>) {
     }
     if let Some(Value::Object(rest)) = choice.rest.get("message") {
         message.all(rest);
+    }
+}
+
+/// Arguments of a call for a client: programs read them as JSON, and a call without any is one with an empty object.
+fn arguments_or_none(arguments: &str) -> &str {
+    if arguments.trim().is_empty() { "{}" } else { arguments }
+}
+
+/// A citation as an annotation, which is one of an address on the web; `None` for what is none.
+pub(super) fn annotation(citation: &Value) -> Option<Value> {
+    let text = |key: &str| citation.get(key).and_then(Value::as_str);
+    match text("type")? {
+        "url_citation" if citation.get("url_citation").is_some() => Some(citation.clone()),
+        // Responses' lies one level higher.
+        "url_citation" => {
+            let mut inner = citation.as_object()?.clone();
+            inner.shift_remove("type");
+            Some(json!({"type": "url_citation", "url_citation": inner}))
+        }
+        "web_search_result_location" | "search_result_location" => {
+            let (url, title) = (text("url").or(text("source"))?, text("title").unwrap_or(""));
+            let inner = json!({"start_index": 0, "end_index": 0, "url": url, "title": title});
+            Some(json!({"type": "url_citation", "url_citation": inner}))
+        }
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Flavour, in_family};
+use crate::carry::{Home, split_id};
 use crate::json::{Fields, Path, append};
 use crate::{Fault, Media, Part};
 
@@ -70,14 +71,19 @@ pub(super) fn parse_part(flavour: Flavour, value: Value, path: Path<'_>) -> Resu
             rest: Map::new(),
         }),
         "thinking" => {
-            let text = match fields.take("thinking") {
+            let thinking = fields.take("thinking");
+            // Mistral's are lists, Anthropic's texts.
+            let mistral = matches!(thinking, Some(Value::Array(_)));
+            let text = match thinking {
                 Some(Value::String(text)) => text,
                 Some(Value::Array(pieces)) => {
                     pieces.iter().filter_map(|piece| piece.get("text").and_then(Value::as_str)).collect()
                 }
                 _ => String::new(),
             };
-            Ok(Part::Thinking { text, signature: fields.string("signature")?, id: None })
+            let signature = fields.string("signature")?;
+            let signature = signature.map(|told| if mistral { Home::Mistral.read(told) } else { told });
+            Ok(Part::Thinking { text, signature, id: None })
         }
         "redacted_thinking" => Ok(Part::RedactedThinking { data: fields.required_string("data")? }),
         _ => {
@@ -147,7 +153,7 @@ fn media_of_data(text: String) -> Media {
     if text.starts_with("data:") || text.starts_with("https://") || text.starts_with("http://") {
         media_of_url(text, None)
     } else {
-        Media::Base64 { media_type: String::new(), data: text }
+        Media::Base64 { media_type: crate::media::sniff(&text).to_owned(), data: text }
     }
 }
 
@@ -303,6 +309,14 @@ pub(super) fn parse_call(
     let mut call = Fields::of(value, path)?;
     let id = call.string("id")?.filter(|id| !id.is_empty() && id != "null");
     let signature = call.take("extra_content").as_ref().and_then(signature_of_extra);
+    // Mistral's calls have no such field: their ids carry it.
+    let (id, signature) = match (flavour, id, signature) {
+        (Flavour::Mistral, Some(id), None) => {
+            let (id, signature) = split_id(id);
+            (Some(id), signature)
+        }
+        (_, id, signature) => (id, signature),
+    };
     let cache = call.take("cache_control");
     let function = call.object("function")?.unwrap_or_default();
     let at = call.path().key("function");

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Flavour;
 use super::content::{arguments_of, parse_call, parse_content, parse_thoughts};
+use crate::carry::split_id;
 use crate::json::{Fields, Path};
 use crate::{ChatRequest, Fault, Message, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
 
@@ -102,6 +103,7 @@ fn parse_message(
         Role::Tool => {
             let called = fields.string("tool_call_id")?;
             let id = match (called, word.as_str(), &speaker) {
+                (Some(id), _, _) if flavour == Flavour::Mistral => split_id(id).0,
                 (Some(id), _, _) => id,
                 // The older form knows functions by their names alone.
                 (None, "function", Some(name)) => legacy_id(name),

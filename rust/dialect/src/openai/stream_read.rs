@@ -7,6 +7,7 @@ use super::answer::finish_of;
 use super::content::{arguments_of, media_of_url, signature_of_extra, thought_of_detail};
 use super::errors;
 use super::usage::parse_usage;
+use crate::carry::Home;
 use crate::sse::{Splitter, Sse};
 use crate::{Dialect, Event, Fault, Media, Part, PartKind};
 
@@ -301,7 +302,7 @@ impl Choice {
                     }
                 }
                 if let Some(signature) = chunk.get("signature").and_then(Value::as_str) {
-                    self.sign(signature.to_owned(), events);
+                    self.sign(Home::Mistral.read(signature.to_owned()), events);
                 }
             }
             _ => self.whole(PartKind::Other { dialect: Dialect::Mistral, value: chunk }, events),

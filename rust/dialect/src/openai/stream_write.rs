@@ -1,11 +1,14 @@
 //! Writes a stream of chat completion chunks.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::Flavour;
-use super::answer::{answer_id, image_of, thinking_block, word_of, write_native};
+use super::answer::{annotation, answer_id, image_of, thinking_block, word_of, write_native};
 use super::errors::write_into;
 use super::usage::write_usage;
+use crate::carry::{Home, signed_id};
 use crate::json::{Object, append_string};
 use crate::sse::{sse_comment, sse_data};
 use crate::{Event, Part, PartKind, Reply, Usage};
@@ -49,15 +52,20 @@ enum Open {
         text: String,
         signature: Option<String>,
     },
-    Call(u32),
-    /// A call for Mistral's clients, who take calls whole.
-    WholeCall {
-        number: u32,
-        id: String,
-        name: String,
-        arguments: String,
-    },
+    Call(Call),
     Other,
+}
+
+#[derive(Debug)]
+struct Call {
+    number: u32,
+    /// Id and name, before they are told: Mistral's ids carry the signature, which comes before the arguments.
+    waiting: Option<(String, String)>,
+    signature: Option<String>,
+    /// Whether there were arguments.
+    said: bool,
+    /// Mistral's clients take calls whole: what they are called with so far.
+    arguments: String,
 }
 
 impl Writer {
@@ -89,7 +97,7 @@ impl Writer {
             Event::Delta { choice, part, text } => self.delta(*choice, *part, text, out),
             Event::Signature { choice, part, signature } => self.signature(*choice, *part, signature, out),
             Event::Citation { choice, value, .. } => {
-                if self.flavour == Flavour::OpenAi {
+                if let (Flavour::OpenAi, Some(value)) = (self.flavour, annotation(value)) {
                     self.chunk(*choice, &json!({"annotations": [value]}), out);
                 }
             }
@@ -215,12 +223,13 @@ impl Writer {
                 let Some(state) = self.choices.get_mut(at) else { return };
                 let number = state.calls;
                 state.calls = number.saturating_add(1);
-                if own {
-                    self.chunk(choice, &call(number, id, name, ""), out);
-                    Open::Call(number)
+                let waiting = if own {
+                    self.chunk(choice, &call_delta(number, id, name, ""), out);
+                    None
                 } else {
-                    Open::WholeCall { number, id: id.clone(), name: name.clone(), arguments: String::new() }
-                }
+                    Some((id.clone(), name.clone()))
+                };
+                Open::Call(Call { number, waiting, signature: None, said: false, arguments: String::new() })
             }
             PartKind::RedactedThinking { data } => {
                 if own {
@@ -269,13 +278,14 @@ impl Writer {
                     (b"{\"reasoning_content\":", b"}")
                 }
             }
-            Some(Open::Call(number)) => {
-                let before = format!("{{\"tool_calls\":[{{\"index\":{number},\"function\":{{\"arguments\":");
-                self.told(choice, before.as_bytes(), text, b"}}]}", out);
-                return;
-            }
-            Some(Open::WholeCall { arguments, .. }) => {
-                arguments.push_str(text);
+            Some(Open::Call(call)) => {
+                call.said |= !text.trim().is_empty();
+                let number = call.number;
+                if mistral {
+                    call.arguments.push_str(text);
+                } else {
+                    self.arguments(choice, number, text, out);
+                }
                 return;
             }
             Some(Open::Other) | None => return,
@@ -286,8 +296,9 @@ impl Writer {
     fn signature(&mut self, choice: u32, part: u32, signature: &str, out: &mut Vec<u8>) {
         match self.find(choice, part) {
             Some(Open::Thinking { signature: known, .. }) => *known = Some(signature.to_owned()),
-            Some(Open::Call(number)) => {
-                let number = *number;
+            Some(Open::Call(call)) => {
+                call.signature = Some(signature.to_owned());
+                let number = call.number;
                 if self.flavour == Flavour::OpenAi {
                     let extra = json!({"google": {"thought_signature": signature}});
                     self.chunk(
@@ -304,21 +315,39 @@ impl Writer {
     fn close(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {
         let Some(state) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         let Some(at) = state.parts.iter().position(|(known, _)| *known == part) else { return };
-        let delta = match state.parts.swap_remove(at).1 {
-            Open::Thinking { text, signature: Some(signature) } if self.flavour == Flavour::OpenAi => {
-                json!({"thinking_blocks": [thinking_block(&text, Some(&signature))]})
+        match state.parts.swap_remove(at).1 {
+            Open::Thinking { text, signature: Some(signature) } => {
+                let delta = if self.flavour == Flavour::OpenAi {
+                    json!({"thinking_blocks": [thinking_block(&text, Some(&signature))]})
+                } else {
+                    let signature = Home::Mistral.tell(&signature);
+                    json!({"content": [{"type": "thinking", "thinking": [], "signature": signature, "closed": true}]})
+                };
+                self.chunk(choice, &delta, out);
             }
-            Open::Thinking { signature: Some(signature), .. } => {
-                json!({"content": [{"type": "thinking", "thinking": [], "signature": signature, "closed": true}]})
+            // A call without arguments is one with an empty object: programs read them as JSON.
+            Open::Call(call) if call.waiting.is_some() => {
+                if let Some(whole) = call.whole() {
+                    self.chunk(choice, &whole, out);
+                }
             }
-            Open::WholeCall { number, id, name, arguments } => call(number, &id, &name, &arguments),
-            _ => return,
-        };
-        self.chunk(choice, &delta, out);
+            Open::Call(call) if !call.said => self.arguments(choice, call.number, "{}", out),
+            _ => {}
+        }
+    }
+
+    fn arguments(&self, choice: u32, number: u32, text: &str, out: &mut Vec<u8>) {
+        let before = format!("{{\"tool_calls\":[{{\"index\":{number},\"function\":{{\"arguments\":");
+        self.told(choice, before.as_bytes(), text, b"}}]}", out);
     }
 
     fn chunk(&mut self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
         self.choice(choice, out);
+        self.chunk_of(choice, delta, out);
+    }
+
+    /// A chunk of a choice that has begun.
+    fn chunk_of(&self, choice: u32, delta: &Value, out: &mut Vec<u8>) {
         self.raw(
             choice,
             out,
@@ -330,7 +359,7 @@ impl Writer {
     }
 
     /// A chunk whose delta holds one text: the most frequent of all.
-    fn told(&mut self, choice: u32, before: &[u8], text: &str, behind: &[u8], out: &mut Vec<u8>) {
+    fn told(&self, choice: u32, before: &[u8], text: &str, behind: &[u8], out: &mut Vec<u8>) {
         self.raw(
             choice,
             out,
@@ -361,8 +390,21 @@ impl Writer {
     }
 }
 
+impl Call {
+    /// The delta that tells all of it at once.
+    fn whole(self) -> Option<Value> {
+        let (id, name) = self.waiting?;
+        let id = match &self.signature {
+            Some(carried) => signed_id(&id, Some(carried)),
+            None => Cow::Borrowed(id.as_str()),
+        };
+        let arguments = if self.said { self.arguments.as_str() } else { "{}" };
+        Some(call_delta(self.number, &id, &name, arguments))
+    }
+}
+
 /// A delta that begins a call, or is all of it.
-fn call(number: u32, id: &str, name: &str, arguments: &str) -> Value {
+fn call_delta(number: u32, id: &str, name: &str, arguments: &str) -> Value {
     let function = json!({"name": name, "arguments": arguments});
     json!({"tool_calls": [{"index": number, "id": id, "type": "function", "function": function}]})
 }

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::content::write_part;
 use super::{Flavour, in_family, is_newer, is_own};
+use crate::carry::Home;
 use crate::json::{Array, Object, append};
 use crate::{
-    Media,
-    ChatRequest, Fault, Message, Part, Reasoning, ResponseFormat, Role, Target, Tool, ToolChoice, Written,
+    ChatRequest, Dialect, Fault, Media, Message, Part, Reasoning, ResponseFormat, Role, Target, Tool,
+    ToolChoice, Written,
 };
 
 /// Top-level fields of other dialects. They reach a request's `rest` from clients of those, and nobody of this family
@@ -37,6 +38,19 @@ const FOREIGN: &[&str] = &[
     "speed",
     "strict_tools",
     "toolConfig",
+];
+
+/// Mistral's own top-level fields that the chat form has no word for.
+const MISTRAL: &[&str] = &[
+    "guardrails",
+    "min_tokens",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_logprobs",
+    "prompt_mode",
+    "repetition_penalty",
+    "safe_prompt",
+    "top_prompt_logprobs",
 ];
 
 pub(crate) fn write_request_as(
@@ -82,7 +96,14 @@ pub(crate) fn write_request_as(
         body.maybe("user", request.user.as_ref());
     }
     body.maybe("metadata", request.metadata.as_ref());
-    body.maybe("service_tier", request.service_tier.as_deref().and_then(tier));
+    match (request.service_tier.as_deref(), mistral) {
+        (Some("default" | "standard" | "standard_only"), true) => {
+            _ = body.put("service_tier", "standard_only")
+        }
+        (Some("auto") | None, true) => {}
+        (Some(_), true) => written.drop(target, "service_tier")?,
+        (other, false) => _ = body.maybe("service_tier", other.and_then(tier)),
+    }
     let mut options = request.rest.get("stream_options").cloned();
     if target.stream {
         body.put("stream", &true);
@@ -95,8 +116,14 @@ pub(crate) fn write_request_as(
             body.put("stream_options", options);
         }
     }
+    let strange = mistral && request.dialect != Some(Dialect::Mistral);
     for (name, value) in &request.rest {
-        if FOREIGN.contains(&name.as_str()) || crate::responses::OWN_FIELDS.contains(&name.as_str()) {
+        if strange && !MISTRAL.contains(&name.as_str()) {
+            // Mistral's API refuses what it does not know; other fields of the family it can't know.
+            if name != "stream_options" {
+                written.drop(target, name)?;
+            }
+        } else if FOREIGN.contains(&name.as_str()) || crate::responses::OWN_FIELDS.contains(&name.as_str()) {
             written.drop(target, name)?;
         } else if name != "stream_options" {
             body.put(name, value);
@@ -259,6 +286,7 @@ impl Messages<'_> {
                     if parts.is_empty() && !message.parts.is_empty() {
                         continue;
                     }
+                    self.refuse_name(message, at, written)?;
                     let role = match role {
                         Role::System => "system",
                         Role::Developer if self.own && is_newer(self.target.model) => "developer",
@@ -268,7 +296,7 @@ impl Messages<'_> {
                     let mut object = list.object();
                     object.put("role", role);
                     self.write_content(&parts, &mut object, &format!("messages[{at}]"), written)?;
-                    object.maybe("name", message.name.as_ref()).all(&message.rest);
+                    object.maybe("name", self.name(message)).all(&message.rest);
                     object.end();
                 }
             }
@@ -289,8 +317,9 @@ impl Messages<'_> {
         let mut texts = Vec::new();
         for part in parts {
             match part {
-                // What is text is told as text: the model looks for a tool's result where the result stands.
-                Part::Text { text, .. } | Part::File { media: Media::Text { text }, .. } => texts.push(text.as_str()),
+                Part::Text { text, .. } | Part::File { media: Media::Text { text }, .. } => {
+                    texts.push(text.as_str());
+                }
                 other => shown.push(other),
             }
         }
@@ -373,14 +402,24 @@ impl Messages<'_> {
                     calls.push(call);
                 }
                 Part::Thinking { text, .. } if self.flavour == Flavour::OpenAi => thoughts.push_str(text),
+                Part::Thinking { text, signature, .. }
+                    if text.is_empty()
+                        && signature
+                            .as_deref()
+                            .and_then(|signature| Home::Mistral.own(signature))
+                            .is_none() => {}
                 Part::Thinking { text, signature, .. } => {
                     let mut block = json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]});
-                    if let Some(signature) = signature {
+                    let own = signature.as_deref().and_then(|signature| Home::Mistral.own(signature));
+                    if let Some(signature) = own {
                         block["signature"] = json!(signature);
                     }
                     content.push(block);
                 }
                 Part::RedactedThinking { .. } | Part::ToolResult { .. } => {}
+                Part::Refusal { text } if self.flavour == Flavour::Mistral => {
+                    content.push(json!({"type": "text", "text": text}));
+                }
                 Part::Refusal { text } => refusal = Some(text),
                 Part::Other { dialect, value } if in_family(*dialect) && value.get("custom").is_some() => {
                     calls.push(value.clone());
@@ -415,9 +454,22 @@ impl Messages<'_> {
         if !calls.is_empty() {
             append(&calls, object.key("tool_calls"));
         }
-        object.maybe("name", message.name.as_ref()).all(&message.rest);
+        self.refuse_name(message, at, written)?;
+        object.maybe("name", self.name(message)).all(&message.rest);
         object.end();
         Ok(())
+    }
+
+    /// A speaker's name, which Mistral has no field for.
+    fn name<'m>(&self, message: &'m Message) -> Option<&'m String> {
+        message.name.as_ref().filter(|_| self.flavour == Flavour::OpenAi)
+    }
+
+    fn refuse_name(&self, message: &Message, at: usize, written: &mut Written) -> Result<(), Fault> {
+        match (self.flavour, &message.name) {
+            (Flavour::Mistral, Some(_)) => written.drop(self.target, &format!("messages[{at}].name")),
+            _ => Ok(()),
+        }
     }
 
     fn id<'i>(&'i self, id: &'i str) -> &'i str {

@@ -145,7 +145,13 @@ pub(super) fn finish(status: Option<&str>, reason: Option<&str>, calls: bool) ->
 /// Appends the body of an answer to a client.
 pub(super) fn write(answer: &Answer, reply: &Reply<'_>, out: &mut Vec<u8>) {
     let envelope = Envelope::new(&answer.id, answer.created, reply);
-    let outcome = Outcome::of(answer.choices.first().map(|choice| choice.finish).unwrap_or_default());
+    let choice = answer.choices.first();
+    let mut outcome = Outcome::of(choice.map(|choice| choice.finish).unwrap_or_default());
+    let known =
+        choice.and_then(|choice| choice.rest.get("error")).filter(|error| error.get("code").is_some());
+    if let (Some(error), true) = (known, outcome.error.is_some()) {
+        outcome.error = Some(error.clone());
+    }
     let output = items::of_answer(answer, &envelope, &outcome);
     crate::json::append(&envelope.response(&outcome, Value::Array(output), &answer.usage, &answer.rest), out);
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::{ENCRYPTED, LOGPROBS, REDACTED, request::wants_encrypted};
+use super::{ENCRYPTED, LOGPROBS, request::wants_encrypted};
+use crate::carry::Home;
 use crate::chat::{Media, Message, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
 use crate::json::{Array, Object};
 use crate::{ChatRequest, Dialect, Fault, Target, Written};
@@ -93,7 +94,8 @@ impl Composer<'_> {
         let identifier = rest.get("safety_identifier").and_then(Value::as_str);
         body.maybe("user", request.user.as_deref().filter(|user| Some(*user) != identifier));
         body.maybe("metadata", request.metadata.as_ref());
-        body.maybe("service_tier", request.service_tier.as_ref());
+        let tier = request.service_tier.as_deref();
+        body.maybe("service_tier", tier.map(|tier| if tier == "standard_only" { "default" } else { tier }));
         // A conversation that came in another dialect can't be continued by its id, so nobody needs it kept.
         // (OpenAI keeps for 30 days what says nothing.)
         if !rest.contains_key("store") {
@@ -311,18 +313,17 @@ impl Composer<'_> {
                 item.end();
             }
             Part::Thinking { text, signature, id } => {
-                // Without the token, or an id that the provider has kept, it is of no use to the provider.
-                if signature.is_some() || (self.stored && id.is_some()) {
+                // Without its own token, or an id that it has kept, it is of no use to the provider; another's it refuses.
+                let token = signature.as_deref().and_then(|signature| Home::OpenAi.own(signature));
+                if token.is_some() || (self.stored && id.is_some() && signature.is_none()) {
                     let mut item = input.object();
                     item.put("type", "reasoning").maybe("id", id.as_ref());
-                    item.put("summary", &super::summary(text)).maybe("encrypted_content", signature.as_ref());
+                    item.put("summary", &super::summary(text)).maybe("encrypted_content", token);
                     item.end();
                 }
             }
-            Part::RedactedThinking { data } => {
-                let encrypted = format!("{REDACTED}{data}");
-                input.put(&json!({"type": "reasoning", "summary": [], "encrypted_content": encrypted}));
-            }
+            // Another provider's: this one could not read it.
+            Part::RedactedThinking { .. } => {}
             Part::Image { media: Media::Base64 { data, .. }, .. } => {
                 let id = format!("ig_{index}");
                 let status = "completed";

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::carry::Home;
 use crate::chat::{Answer, Finish, Media, Part};
 use crate::{Reply, Usage};
 
@@ -131,6 +132,8 @@ pub(super) fn message(id: &str, status: &str, content: Vec<Value>) -> Value {
 
 /// A call.
 pub(super) fn call(id: &str, status: &str, call_id: &str, name: &str, arguments: &str) -> Value {
+    let empty = status == "completed" && arguments.trim().is_empty();
+    let arguments = if empty { "{}" } else { arguments };
     json!({
         "id": id,
         "type": "function_call",
@@ -148,6 +151,12 @@ pub(super) fn reasoning(id: &str, text: &str, encrypted: Option<&str>) -> Value 
         item.insert("encrypted_content".to_owned(), encrypted.into());
     }
     item
+}
+
+/// A thought with its signature, which may be another provider's.
+pub(super) fn thought(id: &str, text: &str, signature: Option<&str>) -> Value {
+    let signature = signature.map(|signature| Home::OpenAi.tell(signature));
+    reasoning(id, text, signature.as_deref())
 }
 
 /// The item that carries a call's signature.
@@ -202,7 +211,7 @@ pub(super) fn of_answer(answer: &Answer, envelope: &Envelope, outcome: &Outcome)
         match part {
             Part::Thinking { text, signature, id } => {
                 let id = thought_id(id.as_deref(), index, &items, envelope);
-                items.push(reasoning(&id, text, signature.as_deref()));
+                items.push(thought(&id, text, signature.as_deref()));
             }
             Part::RedactedThinking { data } => {
                 let encrypted = format!("{}{data}", super::REDACTED);

@@ -323,9 +323,11 @@ impl Writer {
                         event.put("part", &json!({"type": "summary_text", "text": text}));
                     });
                 }
-                self.add_done(output, items::reasoning(&id, &text, encrypted.as_deref()), out);
+                self.add_done(output, items::thought(&id, &text, encrypted.as_deref()), out);
             }
             Kind::Call { call_id, name, signature } => {
+                // Programs read them as JSON.
+                let text = if text.trim().is_empty() { "{}".to_owned() } else { text };
                 event(sequence, "response.function_call_arguments.done", out, |event| {
                     event.put("item_id", &id).put("output_index", &output);
                     event.put("name", &name).put("arguments", &text);

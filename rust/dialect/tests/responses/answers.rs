@@ -9,8 +9,11 @@ use super::*;
 fn an_answer_is_read_with_disjoint_buckets() {
     let answer = answer_of(&response());
     let choice = &answer.choices[0];
-    let thought =
-        Part::Thinking { text: "a\n\nb".into(), signature: Some("gAAA".into()), id: Some("rs_1".into()) };
+    let thought = Part::Thinking {
+        text: "a\n\nb".into(),
+        signature: Some("tg.o.gAAA".into()),
+        id: Some("rs_1".into()),
+    };
     assert_eq!(choice.parts[0], thought);
     assert!(matches!(&choice.parts[1], Part::Text { text, citations: Some(_), .. } if text == "hi"));
     assert_eq!(choice.parts[2], call("call_1", "f", "{}"));

@@ -69,15 +69,25 @@ fn every_item_finds_its_place_in_the_conversation() {
     );
     assert_eq!(user[6], Part::Audio { media: base64("audio/mp3", "CCCC") });
     let thinking =
-        Part::Thinking { text: "think".into(), signature: Some("gAAA".into()), id: Some("rs_1".into()) };
+        Part::Thinking { text: "think".into(), signature: Some("tg.o.gAAA".into()), id: Some("rs_1".into()) };
     assert_eq!(
         request.messages[2].parts,
         [thinking, Part::text("calling"), call("call_1", "f", "{\"a\":1}"), call("call_2", "g", "{}")]
     );
     let image = Part::Image { media: Media::FileId { id: "file-2".into() }, detail: None, cache: None };
+    // Results are told the names of their tools.
+    let named = |part: Part, tool: &str| match part {
+        Part::ToolResult { id, parts, is_error, cache, .. } => {
+            Part::ToolResult { id, name: Some(tool.to_owned()), parts, is_error, cache }
+        }
+        other => other,
+    };
     assert_eq!(
         request.messages[3].parts,
-        [result("call_1", vec![Part::text("one")]), result("call_2", vec![Part::text("two"), image])]
+        [
+            named(result("call_1", vec![Part::text("one")]), "f"),
+            named(result("call_2", vec![Part::text("two"), image]), "g")
+        ]
     );
     assert_eq!(request.messages[4].parts[0], Part::Refusal { text: "no".into() });
     assert!(matches!(&request.messages[4].parts[2], Part::Other { dialect: Dialect::Responses, .. }));
@@ -170,7 +180,10 @@ fn a_conversation_of_another_dialect_is_not_kept_and_brings_its_tokens_back() {
         id: Some("rs_9".into()),
     };
     let request = ChatRequest {
-        messages: vec![message(Role::Assistant, vec![thought(None), thought(Some("tok")), Part::text("x")])],
+        messages: vec![message(
+            Role::Assistant,
+            vec![thought(None), thought(Some("tg.o.tok")), thought(Some("Claude's")), Part::text("x")],
+        )],
         reasoning: Some(Reasoning { budget: Some(20_000), include: Some(true), ..Reasoning::default() }),
         tools: vec![Tool::Function {
             name: "f".into(),
@@ -185,7 +198,7 @@ fn a_conversation_of_another_dialect_is_not_kept_and_brings_its_tokens_back() {
     assert_eq!(body["store"], false);
     assert_eq!(body["include"], json!(["reasoning.encrypted_content"]));
     assert_eq!(body["reasoning"], json!({"effort": "high", "summary": "auto"}));
-    // A thought that is neither kept nor carried is of no use to the provider.
+    // A thought that is neither kept nor carried, or is another provider's, is of no use to the provider.
     assert_eq!(body["input"].as_array().unwrap().len(), 2);
     assert_eq!(body["input"][0]["encrypted_content"], "tok");
     assert_eq!(body["tools"][0]["strict"], false);

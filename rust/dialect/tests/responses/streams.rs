@@ -197,7 +197,7 @@ fn summaries_in_parts_become_one_thought_and_raw_thought_is_not_told_twice() {
     .unwrap();
     let text: String = texts(&events).into_iter().map(|(_, text)| text).collect();
     assert_eq!(text, "a\n\nb");
-    assert!(events.contains(&Event::Signature { choice: 0, part: 0, signature: "E".into() }));
+    assert!(events.contains(&Event::Signature { choice: 0, part: 0, signature: "tg.o.E".into() }));
 }
 
 #[test]

@@ -155,12 +155,8 @@ pub async fn run(
         }
     };
     let rest = behind_version(&path, exchange);
-    let prefix = String::from_utf8_lossy(&exchange.path()[..exchange.prefix_len.min(exchange.path().len())])
-        .trim_end_matches('/')
-        .to_owned()
-        + "/prompts";
     let mut call = Call::new(worker, exchange, place, rest, key);
-    if let Some(body) = listing::answer(&desk, &call, &prefix) {
+    if let Some(body) = listing::answer(&desk, &call, || prompts_path(exchange)) {
         let answer = Answer { status: 200, content_type: b"application/json", fields: b"", body: &body };
         return answer::send(worker, plan, connection, exchange, Some(route), answer).await;
     }
@@ -306,6 +302,13 @@ fn reason(kind: ErrorKind) -> &'static str {
     }
 }
 
+/// Where prompts are, below the route's prefix.
+fn prompts_path(exchange: &Exchange) -> String {
+    let path = exchange.path();
+    let prefix = String::from_utf8_lossy(&path[..exchange.prefix_len.min(path.len())]);
+    prefix.trim_end_matches('/').to_owned() + "/prompts"
+}
+
 /// The path as it was written, behind what the route's prefix matched. Model names in it may hold anything, encoded.
 fn asked_path(exchange: &Exchange) -> String {
     let raw = exchange.head.slice(exchange.head.path);
@@ -317,7 +320,7 @@ fn asked_path(exchange: &Exchange) -> String {
         true => &raw[prefix..],
         false => std::str::from_utf8(&normal[prefix..]).unwrap_or(""),
     };
-    if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+    if rest.starts_with('/') { rest.to_owned() } else { ["/", rest].concat() }
 }
 
 /// The path behind the API's version, with the query but without a key in it.

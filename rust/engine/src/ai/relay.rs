@@ -68,7 +68,7 @@ pub async fn run(
         let request = batch.own();
         if let (Some(own), Some(request)) = (batch.share(answer, call.facts.served), request) {
             call.embed = Some(request);
-            tap = Tap::new(call, tap.provider(), false, exchange.request_id(), false);
+            *tap = Tap::new(call, tap.provider(), false, exchange.request_id(), false);
             tap.vectors(own);
         }
     }
@@ -90,7 +90,7 @@ pub async fn whole(
     connection: &mut Connection,
     exchange: &mut Exchange,
     call: &mut Call,
-    mut tap: Tap,
+    mut tap: Box<Tap>,
     content_type: &[u8],
 ) -> Next {
     call.facts.usage = tap.usage(call.input_estimate);
@@ -265,10 +265,9 @@ pub async fn joined(
         return events(desk, connection, exchange, call, &mut source, 0).await.next;
     }
     // A whole answer: all of it is gathered first.
-    let Source::Joined { mut follower, tap, deadline, .. } = source else {
+    let Source::Joined { mut follower, mut tap, deadline, .. } = source else {
         return Next::Close(Close::Failed);
     };
-    let mut tap = *tap;
     let mut bytes = Vec::new();
     let most = desk.ai.plan.models[call.model as usize].between_tokens_ms;
     let end = loop {
@@ -299,7 +298,7 @@ pub async fn reused(
     connection: &mut Connection,
     exchange: &mut Exchange,
     call: &mut Call,
-    tap: Tap,
+    tap: Box<Tap>,
 ) -> Next {
     whole(desk, connection, exchange, call, tap, b"application/json").await
 }

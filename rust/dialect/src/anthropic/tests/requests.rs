@@ -188,7 +188,7 @@ fn an_instruction_in_the_middle_stays_there_for_clients_of_this_dialect() {
 fn what_the_api_refuses_is_left_out() {
     let unsigned = Part::Thinking { text: "hm".into(), signature: None, id: None };
     let foreign =
-        Part::Thinking { text: "hm".into(), signature: Some("gAAA".into()), id: Some("rs_1".into()) };
+        Part::Thinking { text: "hm".into(), signature: Some("tg.o.gAAA".into()), id: Some("rs_1".into()) };
     let signed = Part::Thinking { text: "hm".into(), signature: Some("s".into()), id: None };
     let request = ask(vec![
         said(Role::User, vec![Part::text(""), Part::text("hi")]),
