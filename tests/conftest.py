@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from tests.support.upstream import Upstream  # noqa: E402
 Start = Callable[..., Tidegate]
 Serve = Callable[..., Upstream]
 Provide = Callable[..., Provider]
+NOTHING = {"routes": [{"match": {"path": "/"}, "respond": {"status": 404}}]}
+"""A configuration that serves nobody."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,6 +68,28 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     for upstream in running:
         upstream.close()
     assert not [fault for upstream in running for fault in upstream.faults]
+
+
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
+    """A gateway for many tests: reloading it is ten times faster than starting one."""
+    gateway = Tidegate(tmp_path_factory.mktemp("standing"), NOTHING).ready()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def run(standing: Tidegate) -> Iterator[Start]:
+    """Gives the standing gateway a configuration; of the one before, nothing is left but its usage records."""
+
+    def begin(config: Any) -> Tidegate:
+        standing.reload(NOTHING)
+        standing.reload(config)
+        standing.since = time.time()
+        return standing
+
+    yield begin
+    standing.close_clients()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -107,6 +108,7 @@ def ask(
     gateway: Tidegate,
     model: str,
     text: str = QUESTION,
+    /,
     *,
     dialect: str = "openai",
     stream: bool = False,
@@ -230,16 +232,40 @@ def refusal(response: Response, dialect: str = "openai") -> dict[str, Any]:
     return {**told, "status": response.status, "request_id": request_id}
 
 
-def usage(gateway: Tidegate, count: int = 1, **only: str) -> list[dict[str, Any]]:
-    """The usage records, oldest first, once there are so many."""
-    query = "&".join(["records=true", "format=json", *(f"{name}={value}" for name, value in only.items())])
+def is_an_error(body: bytes, dialect: str) -> None:
+    """The last thing in a stream is an error as the dialect has it."""
+    match dialect:
+        case "bedrock":
+            kind, told = unframed(body)[-1]
+            assert kind.endswith("Exception"), kind
+            assert told["message"]
+        case "ollama":
+            assert json.loads(body.splitlines()[-1])["error"]
+        case "cohere":
+            last = data(body)[-1]
+            assert last["type"] == "message-end", last
+            assert last["delta"]["finish_reason"] == "ERROR", last
+        case "responses":
+            last = data(body)[-1]
+            assert last["type"] in ("error", "response.failed"), last
+        case "anthropic":
+            last = data(body)[-1]
+            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
+        case "gemini":
+            assert data(body)[-1]["error"]["message"]
+        case _:
+            told = [event for event in data(body) if event != "[DONE]"]
+            assert told[-1]["error"]["message"]
+
+
+def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
+    """The usage records of the test, oldest first, once there are so many."""
+    since = dt.datetime.fromtimestamp(gateway.since, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
     def look() -> list[dict[str, Any]] | None:
-        assert gateway.control("/ai/flush", "POST").status == 200
-        told = gateway.control(f"/ai/usage?{query}")
+        told = gateway.control(f"/ai/usage?records=true&format=json&from={since}")
         assert told.status == 200, told.body
-        rows: list[dict[str, Any]] = told.json()
+        rows = [row for row in told.json() if row["started_ms"] + 1 > gateway.since * 1000]
         return rows if len(rows) >= count else None
 
-    rows = until(look, f"{count} usage records") or []
-    return rows
+    return until(look, f"{count} usage records") or []

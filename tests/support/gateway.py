@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -115,6 +116,8 @@ class Tidegate:
         self._clients: list[Client] = []
         self.addresses: list[str] = []
         self.admin_addresses: list[str] = []
+        self.since = time.time()
+        """When the configuration that it runs came, for tests that share a gateway."""
 
     def write(self, config: Mapping[str, Any] | str) -> None:
         """Replaces the configuration, as editors do: a new file in the old one's place."""
@@ -162,6 +165,12 @@ class Tidegate:
         self._clients.append(client)
         return client
 
+    def close_clients(self) -> None:
+        """Ends all connections that `client` made."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
     def get(self, target: str = "/", **headers: str) -> Response:
         """One GET on a connection of its own; underscores in names are hyphens."""
         return once(self.address, "GET", target, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -204,8 +213,7 @@ class Tidegate:
 
     def stop(self) -> None:
         """Ends it and checks that it never said what it should not."""
-        for client in self._clients:
-            client.close()
+        self.close_clients()
         with contextlib.suppress(ProcessLookupError):
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)

@@ -57,6 +57,28 @@ def test_every_metric_that_is_rendered_is_documented() -> None:
     assert not missing, "add a row to docs/metrics.md"
 
 
+def test_every_code_and_header_field_of_ai_calls_is_documented() -> None:
+    page = text("docs/ai.md")
+    journey = {name: text(name).split("#[cfg(test)]")[0] for name in sources(".rs") if "/engine/src/ai/" in name}
+    elsewhere = ("rust/prompt/src/openapi.rs", "python/tidegate/model/defaults.py")
+    written = "\n".join((*journey.values(), *(text(name) for name in elsewhere)))
+    fields = set(re.findall(r'"(X-Tidegate-[A-Za-z-]+)"', written))
+    assert len(fields) >= 5, "fields are literals"
+    assert fields == set(re.findall(r"X-Tidegate-[A-Za-z]+(?:-[A-Za-z]+)*", page))
+    codes = set(re.findall(r'code = Some\([^;]*?"([a-z_]+)"', written)) | {"method_not_allowed", "unknown_path"}
+    codes |= set(re.findall(r'"([a-z_]+_not_found|[a-z_]+_exceeded|too_many_[a-z_]+)"', written))
+    missing = [code for code in sorted(codes) if f"`{code}`" not in page]
+    assert not missing, "add a row to the table of errors in docs/ai.md"
+
+
+def test_every_surface_of_the_ai_gateway_is_documented() -> None:
+    page = text("docs/ai.md")
+    table = page[page.index("## Surfaces") : page.index("## Dialects")]
+    known = set(re.findall(r'Self::\w+ => "([a-z_]+)"', text("rust/dialect/src/surface.rs").split("fn as_str", 1)[1]))
+    told = {name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert told == known, "a row of the table of surfaces in docs/ai.md"
+
+
 def test_the_changelog_begins_with_what_is_not_released_or_the_version() -> None:
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     first = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))

@@ -1,4 +1,4 @@
-"""The page on the AI gateway's configuration: every example compiles, every known provider is named."""
+"""The pages on the AI gateway: every example compiles, every known provider is named."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from tidegate.ai.providers import known
 from tidegate.load import load
 from tidegate.lower import lower
 
-PAGE = Path(__file__).parents[2] / "docs" / "ai-configuration.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+TEXT = {
+    Path(name).name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/ai.md", "docs/ai-configuration.md")
+}
+EXAMPLES = [
+    pytest.param(example, id=f"{name}-{index}")
+    for name, text in TEXT.items()
+    for index, example in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    if name != "README.md" or "ai:" in example
+]
 ROUTES = "routes: [{match: {path: /ai/}, ai: {}}]\n"
-KEYS = {name: f"value-of-{name}" for name in re.findall(r"\$\{([A-Z_]+)\}", TEXT)}
+KEYS = {name: f"value-of-{name}" for text in TEXT.values() for name in re.findall(r"\$\{([A-Z_]+)\}", text)}
 
 
 def whole(example: str) -> str:
@@ -26,7 +34,7 @@ def whole(example: str) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 8
+    assert len(EXAMPLES) >= 15
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -41,5 +49,6 @@ def test_an_example_compiles_without_a_warning(example: str, tmp_path: Path, mon
 
 
 def test_the_page_names_every_known_provider() -> None:
-    sentence = TEXT[TEXT.index("Known by name are") :].split("\n\n")[0]
+    page = TEXT["ai-configuration.md"]
+    sentence = page[page.index("Known by name are") :].split("\n\n")[0]
     assert set(re.findall(r"[a-z0-9_]+", sentence)) >= set(known())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.conftest import Start
 from tests.support import ai
 from tests.support.client import Client, message, once
 from tests.support.gateway import Tidegate
-from tests.support.http import Response, Stream
+from tests.support.http import Response, read_chunk
 from tests.support.model import NAME, Model
 from tests.support.waiting import until
 
@@ -64,27 +63,28 @@ def call(gateway: Tidegate, path: str, body: dict[str, Any]) -> Response:
         return client.receive("POST")
 
 
-def chat(gateway: Tidegate, text: str = GREETING, dialect: str = "openai", *, stream: bool = False, **more: Any) -> str:
+def chat(
+    gateway: Tidegate, question: str = GREETING, dialect: str = "openai", /, *, stream: bool = False, **more: Any
+) -> str:
     """What the model says to that, without chance."""
-    path, body = ai.ASK[dialect](NAME, text, stream=stream)
+    path, body = ai.ASK[dialect](NAME, question, stream=stream)
     bound = {"max_output_tokens": 16} if dialect == "responses" else {"max_tokens": 16}
     return ai.said(call(gateway, path, {**body, "temperature": 0, **bound, **more}), dialect, stream=stream)
 
 
-def begin(gateway: Tidegate, text: str, tokens: int) -> Client:
+def begin(gateway: Tidegate, text: str, tokens: int, dialect: str = "openai") -> Client:
     """A stream that is still to be read."""
-    path, body = ai.ASK["openai"](NAME, text, stream=True)
+    path, body = ai.ASK[dialect](NAME, text, stream=True)
     client = gateway.client(timeout=LIMIT_S)
     asked = json.dumps({**body, "temperature": 0, "max_tokens": tokens}).encode()
     client.send(message("POST", path, {"Content-Type": "application/json", **ai.bearing(ai.KEY)}, asked))
     return client
 
 
-def read(client: Client) -> bytes:
-    """A stream from its head to its end."""
-    status, _ = client.receive_head()
-    assert status == 200
-    return b"".join(ai.chunks(client.stream))
+def in_flight(gateway: Tidegate, server: Model) -> int:
+    """Calls that the gateway has under way there."""
+    told = gateway.status()["engine"]["upstreams"]
+    return sum(row["in_flight"] for row in told if row.get("endpoint") == server.address)
 
 
 def buckets(record: dict[str, Any]) -> tuple[int, int, int]:
@@ -106,14 +106,14 @@ def test_usage_is_what_the_server_says_and_its_cached_tokens_are_a_bucket_of_the
         assert (record["source"], record["outcome"], record["finish"]) == ("reported", "ok", "length")
         # A dollar for a million of input tokens, cached or not, and two for as many of output.
         assert float(record["usd"]) == pytest.approx((usage["prompt_tokens"] + 2 * usage["completion_tokens"]) / 1e6)
-    direct = once(models[0].url.removeprefix("http://").removesuffix("/v1"), "POST", path, (), json.dumps(body).encode())
+    direct = once(models[0].address, "POST", path, (), json.dumps(body).encode())
     assert direct.json()["choices"] == answers[1]["choices"]
     assert direct.json()["usage"]["prompt_tokens"] == told[1]["prompt_tokens"]
 
 
 def test_every_dialect_gets_the_same_words_whole_and_as_a_stream(gateway: Tidegate) -> None:
     said = {
-        (dialect, stream): chat(gateway, dialect=dialect, stream=stream)
+        (dialect, stream): chat(gateway, GREETING, dialect, stream=stream)
         for dialect in ("openai", "anthropic", "responses")
         for stream in (False, True)
     }
@@ -149,8 +149,7 @@ def test_several_at_once_get_their_own_answers_and_records(gateway: Tidegate) ->
 def test_vectors_are_those_of_the_server(gateway: Tidegate, models: tuple[Model, Model, Model]) -> None:
     asked = {"input": ["the sea", "a gate of stone"]}
     through = call(gateway, "/v1/embeddings", {"model": "vectors", **asked}).json()
-    address = models[2].url.removeprefix("http://").removesuffix("/v1")
-    direct = once(address, "POST", "/v1/embeddings", (), json.dumps({"model": NAME, **asked}).encode()).json()
+    direct = once(models[2].address, "POST", "/v1/embeddings", (), json.dumps({"model": NAME, **asked}).encode()).json()
     assert [len(one["embedding"]) for one in through["data"]] == [576, 576]
     for one, other in zip(through["data"], direct["data"], strict=True):
         assert one["embedding"] == pytest.approx(other["embedding"], abs=1e-4)
@@ -173,30 +172,57 @@ def test_an_answer_has_the_structure_that_was_asked_for_in_either_dialect(gatewa
         assert set(json.loads(said)) == {"city", "large"}, said
 
 
-@pytest.mark.parametrize("shape", ["endpoints", "targets"])
-def test_a_server_that_is_killed_takes_only_the_streams_that_it_had_begun(
-    start: Start, models: tuple[Model, Model, Model], shape: str
+@pytest.mark.parametrize(("shape", "dialect"), [("endpoints", "openai"), ("targets", "anthropic")])
+def test_a_server_that_is_killed_takes_only_the_stream_that_it_had_begun(
+    start: Start, shape: str, dialect: str
 ) -> None:
-    """Two servers as one provider, or as two. One stream has begun when its server dies, one waits for its first token."""
-    stays, dies = models[0], Model()
+    """Two servers, as two endpoints of a provider or as two targets of a model."""
+    servers = Model(), Model()
     try:
         if shape == "endpoints":
-            both = {**dies.provider, "base_url": [dies.url, stays.url], "balance": "least_requests"}
+            both = {**servers[0].provider, "base_url": [server.url for server in servers], "balance": "least_requests"}
             gateway = start(config({"both": both}))
         else:
-            names = {NAME: {"targets": [f"dies/{NAME}", f"stays/{NAME}"], "balance": "least_busy"}}
-            gateway = start(config({"dies": dies.provider, "stays": stays.provider}, **names))
-        # Two streams for each server, one of which has begun; then one more on its way to each, with much to read first.
-        begun = [begin(gateway, f"Tell me a long story, number {number}.", 1500) for number in range(2)]
-        heads = [client.receive_head() for client in begun]
-        assert [status for status, _ in heads] == [200, 200]
-        first = [next(iter(ai.chunks(client.stream))) for client in begun]
-        assert all(first)
-        waiting = [begin(gateway, "word " * 900 + f"How many words are these, {number}?", 4) for number in range(2)]
-        until(lambda: busy(dies) >= 2, "a call that waits at the server that dies", LIMIT_S)
+            names = {NAME: {"targets": [f"a/{NAME}", f"b/{NAME}"], "balance": "least_busy"}}
+            gateway = start(config({"a": servers[0].provider, "b": servers[1].provider}, **names))
+        begun = begin(gateway, "Tell me a long story of the sea.", 400, dialect)
+        assert begun.receive_head()[0] == 200
+        assert read_chunk(begun.stream), "it has begun"
+        dies = until(lambda: next((server for server in servers if in_flight(gateway, server)), None), "it is counted")
+        assert dies is not None
+        waiting: list[Client] = []
+        while in_flight(gateway, dies) < 2:  # one goes to the idle server first
+            assert len(waiting) < 4, "calls do not reach the busy server"
+            waiting.append(begin(gateway, "word " * 400 + f"How many words are these, {len(waiting)}?", 3))
+            until(lambda: sum(in_flight(gateway, server) for server in servers) > len(waiting), "the call to come")
         dies.kill()
-        assert [b"[DONE]" in read(client) for client in waiting] == [True, True], "they go to the other one"
-        ended = [ends_in_error(client.stream) for client in begun[:2] if on(client, stays) is False]
-        assert ended
+        ended = ai.data(b"".join(ai.chunks(begun.stream)))
+        assert ended[-1]["error"]["message"], ended[-1]
+        for client in waiting:
+            assert client.receive_head()[0] == 200
+            assert ai.data(b"".join(ai.chunks(client.stream)))[-1] == "[DONE]"
+        assert chat(gateway)
+        records = ai.usage(gateway, len(waiting) + 2)
+        cut = [record for record in records if record["outcome"] == "cut"]
+        assert [(record["source"], record["output"] > 0) for record in cut] == [("estimated", True)]
+        rest = [record for record in records if record["outcome"] == "ok"]
+        assert len(rest) == len(waiting) + 1
+        assert max(record["attempts"] for record in rest) == 2, "one was asked again at the other server"
     finally:
-        dies.kill()
+        for server in servers:
+            server.kill()
+
+
+def test_a_prompt_goes_where_its_beginning_is_in_the_cache(start: Start, models: tuple[Model, Model, Model]) -> None:
+    both = {"a": models[0].provider, "b": models[1].provider}
+    name = {"targets": [f"a/{NAME}", f"b/{NAME}"], "prefix_affinity": True}
+    gateway = start(config(both, **{NAME: name}))
+    beginnings = [f"You are keeper {who} of the harbour. " + f"Rule {who}: the tide waits. " * 24 for who in "xy"]
+    for turn in range(3):
+        for beginning in beginnings:
+            chat(gateway, f"{beginning} Question {turn}: is it high?", max_tokens=2)
+    records = ai.usage(gateway, 6)
+    for who in range(len(beginnings)):
+        first, *later = records[who :: len(beginnings)]
+        assert {record["provider"] for record in later} == {first["provider"]}
+        assert all(record["cache_read"] > 100 > record["input"] for record in later), later

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, config, usage
 from tests.support.gateway import command
@@ -17,12 +16,12 @@ PRICES = {"a/*": {"input": 3, "cache_read": 0.3, "cache_write": 3.75, "output": 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("dialect", ASK)
 def test_a_call_leaves_one_record_that_says_who_what_and_how_much(
-    start: Start, provide: Provide, dialect: str, stream: bool
+    run: Start, provide: Provide, dialect: str, stream: bool
 ) -> None:
     told = Usage(input=100, cache_read=40, cache_write=20, output=50)
     provider = provide("anthropic", m=Script(usage=told))
     key = {"name": "ci", "key": KEY, "tenant": "acme", "team": "core", "user": "ann", "tags": ["fixed"]}
-    gateway = start(config({"a": provider}, keys=[key], prices=PRICES))
+    gateway = run(config({"a": provider}, keys=[key], prices=PRICES))
     response = ask(gateway, "a-m", dialect=dialect, stream=stream, headers={"X-Tidegate-Tags": "mine"})
     assert response.status == 200
     (row,) = usage(gateway)
@@ -76,8 +75,8 @@ def test_sums_equal_what_the_providers_served(start: Start, provide: Provide) ->
     assert len(records.stdout.splitlines()) == calls + 1
 
 
-def test_a_price_that_nobody_knows_is_said_to_be_unknown(start: Start, provide: Provide) -> None:
-    gateway = start(config({"a": provide("openai")}))
+def test_a_price_that_nobody_knows_is_said_to_be_unknown(run: Start, provide: Provide) -> None:
+    gateway = run(config({"a": provide("openai")}))
     assert ask(gateway, "a-plain").status == 200
     assert usage(gateway)[0]["usd"] is None
 
@@ -91,6 +90,7 @@ def test_records_outlive_a_kill_and_budgets_know_what_was_spent_before_it(start:
         assert ask(first, "m", max_tokens=1).status == 200  # 0.000711 each
     first.kill()
     second = start(settings, folder=first.folder)
+    second.since = first.since
     assert len(usage(second, 2)) == 2
     statuses = [ask(second, "m", max_tokens=1).status for _ in range(3)]
     assert statuses[-1] == 429, statuses
@@ -113,8 +113,8 @@ def test_prompts_and_answers_are_recorded_only_where_that_is_wanted(start: Start
             assert b"Hello from the tide." not in journal
 
 
-def test_metrics_count_tokens_and_money_by_model_and_provider(start: Start, provide: Provide) -> None:
-    gateway = start(config({"a": provide("openai")}, prices={"a/*": {"input": 1, "output": 1}}))
+def test_metrics_count_tokens_and_money_by_model_and_provider(run: Start, provide: Provide) -> None:
+    gateway = run(config({"a": provide("openai")}, prices={"a/*": {"input": 1, "output": 1}}))
     for stream in (False, True):
         assert ask(gateway, "a-cached", stream=stream).status == 200
     text = gateway.admin("/metrics").body.decode()

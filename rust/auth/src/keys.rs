@@ -35,6 +35,16 @@ pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     credentials(authorization, b"Bearer").filter(|token| token.iter().all(u8::is_ascii_graphic))
 }
 
+/// The access key's id of an AWS signature (`AWS4-HMAC-SHA256 Credential=ID/date/region/service/aws4_request, …`). What it signs is
+/// not looked at: as a secret of the client's the id is worth what a bearer token is.
+pub fn aws_access_key(authorization: &[u8]) -> Option<&[u8]> {
+    let parameters = credentials(authorization, b"AWS4-HMAC-SHA256")?;
+    let scope = parameters
+        .split(|byte| *byte == b',')
+        .find_map(|part| part.trim_ascii().strip_prefix(b"Credential="))?;
+    scope.split(|byte| *byte == b'/').next().filter(|id| !id.is_empty() && id.len() < scope.len())
+}
+
 /// What follows the scheme, if it is this one (RFC 9110 §11.4): schemes have no case, then come one or more
 /// spaces.
 pub(crate) fn credentials<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
@@ -92,6 +102,21 @@ mod tests {
         assert_eq!(bearer(b"Bearer abc.DEF-_~+/=="), Some(&b"abc.DEF-_~+/=="[..]));
         assert_eq!(bearer(b"bEARER  two-spaces"), Some(&b"two-spaces"[..]));
         assert_eq!(bearer(b"Bearer sk:live,1"), Some(&b"sk:live,1"[..]));
+    }
+
+    #[test]
+    fn an_aws_signature_tells_the_id_of_its_key() {
+        let signed = b"AWS4-HMAC-SHA256 Credential=sk-1/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+        assert_eq!(aws_access_key(signed), Some(&b"sk-1"[..]));
+        for other in [
+            &b"Bearer Credential=sk-1/x"[..],
+            b"AWS4-HMAC-SHA256 Signature=0",
+            b"AWS4-HMAC-SHA256 Credential=sk-1",
+            b"AWS4-HMAC-SHA256 Credential=/20260101",
+            b"AWS4-HMAC-SHA256",
+        ] {
+            assert_eq!(aws_access_key(other), None, "{}", other.escape_ascii());
+        }
     }
 
     #[test]

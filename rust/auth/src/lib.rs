@@ -20,5 +20,5 @@ pub use basic::{AuthFailure, Basic};
 pub use cidr::{CidrError, CidrSet};
 pub use client::{client_address, client_address_forwarded};
 pub use digest::{sha256, sha256_hex};
-pub use keys::{ApiKeys, bearer};
-pub use query::{query_parameter, without_query_parameter};
+pub use keys::{ApiKeys, aws_access_key, bearer};
+pub use query::{mask_query_parameter, query_parameter, without_query_parameter};

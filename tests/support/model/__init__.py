@@ -28,20 +28,21 @@ class Model:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self._url = ""
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT`; waits until the model is loaded."""
+        if not self._address:
+            assert self.process.stdout is not None
+            self._address = self.process.stdout.readline().strip().removeprefix("http://")
+            assert self._address, "the model did not start"
+        return self._address
 
     @property
     def url(self) -> str:
-        """As `base_url` in a configuration; waits until the model is loaded."""
-        if not self._url:
-            assert self.process.stdout is not None
-            self._url = self.process.stdout.readline().strip()
-            assert self._url, "the model did not start"
-        return self._url + "/v1"
-
-    @property
-    def port(self) -> int:
-        return int(self.url.removesuffix("/v1").rpartition(":")[2])
+        """As `base_url` in a configuration."""
+        return f"http://{self.address}/v1"
 
     @property
     def provider(self) -> dict[str, Any]:

@@ -6,7 +6,16 @@ from typing import Any
 
 from tests.support.http import Request
 from tests.support.providers.script import Asked, Script, Usage, reason
-from tests.support.providers.wording import NotServed, compact, json_body, must, pieces, texts, tools_by_function, vector
+from tests.support.providers.wording import (
+    NotServed,
+    compact,
+    json_body,
+    must,
+    pieces,
+    texts,
+    tools_by_function,
+    vector,
+)
 
 STREAM_TYPE = "application/x-ndjson"
 PREFIX = ""
@@ -28,7 +37,7 @@ def read(request: Request) -> Asked:
         texts(body.get("input"))
         return Asked(model=body["model"], stream=False, surface="embeddings", body=body, request=request)
     tools_by_function(body)
-    messages = body.get("messages")
+    messages: Any = body.get("messages")
     must(isinstance(messages, list) and messages, "no messages")
     results: list[str] = []
     for message in messages:

@@ -37,7 +37,7 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"
 class Provider:
     """Answers by the model's name: from `scripts`, else from `SCRIPTS`, else plainly."""
 
-    def __init__(self, dialect: str, *, keys: Iterable[str] = (KEY,), **scripts: Scripted) -> None:
+    def __init__(self, dialect: str, *, keys: Iterable[str] = (KEY,), port: int = 0, **scripts: Scripted) -> None:
         self.dialect = dialect
         self.words = DIALECTS[dialect]
         self.keys = set(keys)
@@ -51,7 +51,7 @@ class Provider:
         """Frames of streams that wait for a gate."""
         self._lock = threading.Lock()
         self._closing = False
-        self._upstream = Upstream(self._answer)
+        self._upstream = Upstream(self._answer, port=port)
 
     @property
     def url(self) -> str:
@@ -61,7 +61,11 @@ class Provider:
     @property
     def config(self) -> dict[str, Any]:
         """As an entry of `ai.providers`."""
-        return {"dialect": self.dialect, "base_url": self.url, "api_key": sorted(self.keys)[0]}
+        return {"dialect": self.dialect, "base_url": self.url, "api_key": min(self.keys)}
+
+    @property
+    def port(self) -> int:
+        return self._upstream.port
 
     @property
     def faults(self) -> list[str]:

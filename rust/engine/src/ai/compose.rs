@@ -216,6 +216,7 @@ fn push_path(wanted: &Wanted<'_>, rest: &str, out: &mut String) {
         }),
         ProviderDialect::Ollama => out.push_str(match surface {
             Surface::Embeddings => "/api/embed",
+            Surface::Show => "/api/show",
             _ => "/api/chat",
         }),
     }
@@ -259,7 +260,10 @@ pub fn is_same(client: Dialect, surface: Surface, provider: ProviderDialect) -> 
         Surface::Chat | Surface::Responses | Surface::CountTokens => client == chat,
         Surface::Generate | Surface::Prompts => false,
         Surface::Embeddings => {
-            matches!((client, chat), (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses))
+            matches!(
+            (client, chat),
+            (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses) | (Dialect::Mistral, Dialect::Mistral)
+        )
         }
         // Cohere's words for it are everybody's.
         Surface::Rerank => matches!(chat, Dialect::Cohere | Dialect::OpenAi),
@@ -493,6 +497,11 @@ mod tests {
             path(&provider("anthropic", "", ""), Surface::Batches, "", false),
             "/v1/files/f-1?limit=2"
         );
+    }
+
+    #[test]
+    fn ollamas_are_asked_what_a_model_is_at_the_place_for_that() {
+        assert_eq!(path(&provider("ollama", "", ""), Surface::Show, "m", false), "/api/show");
     }
 
     #[test]

@@ -128,16 +128,18 @@ fn key(desk: &Desk<'_>, call: &mut Call, body: &[u8]) -> Option<u128> {
     let ai = desk.ai;
     let model = &ai.plan.models[call.model as usize];
     let shared = model.cache.as_ref().is_some_and(|cache| cache.shared);
-    let owner = match call.key {
-        _ if shared => "",
-        None => "",
-        Some(index) => {
+    // A key without a tenant is alone, also where it is called like one.
+    let (sort, owner) = match call.key {
+        Some(index) if !shared => {
             let key = &ai.plan.keys[index as usize];
-            if key.tenant.is_empty() { &key.name } else { &key.tenant }
+            if key.tenant.is_empty() { ("key", key.name.as_str()) } else { ("tenant", key.tenant.as_str()) }
         }
+        _ => ("", ""),
     };
+    // What is asked in one surface's words may be answered to another's: all chats are one.
+    let surface = if call.surface.is_chat() { "" } else { call.surface.as_str() };
     let mut salt = Vec::with_capacity(64);
-    for part in [model.name.as_str(), &call.star, owner, call.surface.as_str()] {
+    for part in [model.name.as_str(), &call.star, sort, owner, surface] {
         salt.extend_from_slice(part.as_bytes());
         salt.push(0);
     }
