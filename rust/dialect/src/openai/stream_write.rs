@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::Flavour;
-use super::answer::{annotation, answer_id, image_of, thinking_block, word_of, write_native};
+use super::answer::{annotation, answer_id, image_of, thinking_block, word_of, write_native, write_rest};
 use super::errors::write_into;
 use super::usage::write_usage;
 use crate::carry::{Home, signed_id};
@@ -122,9 +122,7 @@ impl Writer {
                     |object| {
                         object.put("logprobs", &Value::Null).put("finish_reason", word);
                         write_native(native.as_deref(), object);
-                        for (name, value) in rest.iter().filter(|(name, _)| name.as_str() != "message") {
-                            object.put(name, value);
-                        }
+                        write_rest(rest, object);
                     },
                 );
                 if self.flavour == Flavour::Mistral {
