@@ -15,12 +15,12 @@ test: wheel rust-test
 	@tools/peers
 	$(PY) -m pytest
 
-# Everything again, beside nginx and HAProxy; writes bench/results and the README's table.
+# Everything again, beside nginx, HAProxy and LiteLLM; writes bench/results and the README's table.
 bench: wheel
 	@bench/setup.sh
 	cargo bench --workspace
 	$(PY) -m pytest bench/micro --benchmark-only
-	$(PY) -m bench.load
+	$(PY) -m bench.load --stream-minutes 10
 	$(PY) -m bench.table
 
 # Formatting, lints, types.
@@ -29,6 +29,7 @@ check: wheel
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd rust/fuzz && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	cd bench/openloop && cargo fmt --check && cargo clippy --all-targets -- -D warnings
+	cd bench/provider && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -37,6 +38,7 @@ check: wheel
 rust-test:
 	cargo test --workspace --all-features
 	cargo test --manifest-path bench/openloop/Cargo.toml
+	cargo test --manifest-path bench/provider/Cargo.toml
 	rust/fuzz/smoke.sh
 
 # The built wheel, installed in .venv as a user would install it.

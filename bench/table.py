@@ -21,7 +21,7 @@ END = "<!-- bench:end -->"
 
 @dataclass(frozen=True)
 class Budget:
-    """An upper bound on one figure of one row."""
+    """A bound on one figure of one row: upper, unless it is `at_least`."""
 
     row: str
     figure: str
@@ -31,14 +31,19 @@ class Budget:
     unit: str = ""
     # A count holds what the process does now and then besides (a timer, a wake-up); under strace, time is long.
     slack: float = 0.0
+    at_least: bool = False
 
     def told(self, value: float) -> str:
         return f"{value:,.2f}{self.unit}"
 
     def verdict(self, value: float) -> str:
-        if value > self.must + self.slack:
+        if value < self.must if self.at_least else value > self.must + self.slack:
             return "**misses**"
         return "holds" if self.aim is None or value > self.aim else "holds, aim reached"
+
+    def bound(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        return f"{sign} {self.must:g}{self.unit}" if self.must else "0"
 
 
 BUDGETS = (
@@ -57,6 +62,13 @@ BUDGETS = (
     Budget("allocations", "allocations", "allocations a small request", 0, slack=0.005),
     Budget("start", "base_mb", "memory of the process", 50, None, " MB"),
     Budget("start", "start_seconds", "from exec to the first answer", 0.5, None, " s"),
+    Budget("ai_calls", "ai_passed", "AI call passed through with key, limits, budget, usage: CPU ÷ plain", 2.0, 1.5),
+    Budget("ai_calls", "ai_translated", "the same, translated to another dialect", 4.0, 2.5),
+    Budget("ai_calls", "ai_litellm", "AI calls a CPU second ÷ LiteLLM's", 150, at_least=True),
+    Budget("ai_streams", "ai_first_added_ms", "time to first token that 1,000 streams add, p99", 1.0, 0.3, " ms"),
+    Budget("ai_streams", "ai_streams_wrong", "events of 1,000 and 5,000 streams lost or out of order, streams cut", 0),
+    Budget("ai_streams", "ai_streams_rss_mb", "memory of the process under them", 250, None, " MB"),
+    Budget("ai_streams", "ai_streams_growth", "its growth while they are held", 1.02),
 )
 
 
@@ -67,9 +79,8 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
         value = rows.get(budget.row, {}).get("figures", {}).get(budget.figure)
         aim = "" if budget.aim is None else f"≤ {budget.aim:g}"
         measured, verdict = ("", "not measured") if value is None else (budget.told(value), budget.verdict(value))
-        must = f"≤ {budget.must:g}{budget.unit}" if budget.must else "0"
-        lines.append(f"| {budget.case} | {must} | {aim} | {measured} | {verdict} |")
-    parts = ["\n".join(lines), *_absolute(rows), *_projection(rows), _host(rows)]
+        lines.append(f"| {budget.case} | {budget.bound()} | {aim} | {measured} | {verdict} |")
+    parts = ["\n".join(lines), *_absolute(rows), *_projection(rows), *_calls(rows), _host(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -95,6 +106,29 @@ def _absolute(rows: dict[str, dict[str, Any]]) -> list[str]:
     control = row["figures"].get("small_control")
     if control is not None:
         lines += ["", f"`nginx-again` is the same nginx a second time: it came out at {control:.2f} of the first."]
+    return ["\n".join(lines)]
+
+
+def _calls(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """What a call to a model takes, and what it takes of LiteLLM."""
+    row = rows.get("ai_calls")
+    if row is None:
+        return []
+    counted = rows.get("ai_counts", {}).get("contestants", {})
+    lines = [
+        "Chat call of 1 KB each way, one worker on one core; `whole` adds what comes later, usage records into SQLite:",
+        "",
+        "| | CPU of the engine | whole | calls/s | allocations | instructions |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, values in row["contestants"].items():
+        engine = f"{values['engine_us']['median']:.1f} µs" if "engine_us" in values else ""
+        count = counted.get(name.removeprefix("tidegate-"), {})
+        allocations, instructions = (
+            f"{count[metric]['median']:,.0f}" if metric in count else "" for metric in ("allocations", "instructions")
+        )
+        whole, rate = (values[metric]["median"] for metric in ("whole_us", "requests_per_second"))
+        lines.append(f"| {name} | {engine} | {whole:,.1f} µs | {rate:,.0f} | {allocations} | {instructions} |")
     return ["\n".join(lines)]
 
 

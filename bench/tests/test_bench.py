@@ -10,6 +10,8 @@ import pytest
 from bench import table
 from bench.load.process import Child, Nursery, Ports, StartError
 from bench.load.result import Result, Series
+from bench.load.rows import GROUPS, ROWS
+from bench.load.rows.ai import chat
 from bench.load.rows.counts import parse_strace
 from bench.load.rows.table import routes_of, targets_of
 from bench.load.settings import Settings
@@ -106,3 +108,19 @@ def _host() -> dict[str, object]:
         "virtual": True,
         "versions": versions,
     }
+
+
+def test_a_bound_may_be_the_least_that_is_wanted() -> None:
+    budget = table.Budget("row", "figure", "case", 150, at_least=True)
+    assert budget.bound() == "≥ 150"
+    assert (budget.verdict(149.0), budget.verdict(150.0)) == ("**misses**", "holds")
+
+
+def test_groups_name_every_row_once() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(ROWS)
+
+
+def test_the_question_of_the_ai_rows_is_about_a_kilobyte_and_names_its_model_once() -> None:
+    body = chat("stream-20x40", stream=True)
+    assert 900 < len(body) < 1200
+    assert body.count(b'"model"') == 1

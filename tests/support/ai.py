@@ -108,6 +108,7 @@ def ask(
     gateway: Tidegate,
     model: str,
     text: str = QUESTION,
+    /,
     *,
     dialect: str = "openai",
     stream: bool = False,

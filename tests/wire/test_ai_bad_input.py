@@ -30,9 +30,7 @@ NOT_JSON = [
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_body_that_is_no_request_is_told_in_the_client_s_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_body_that_is_no_request_is_told_in_the_client_s_dialect(run: Start, provide: Provide, dialect: str) -> None:
     provider = provide("openai" if dialect != "openai" else "anthropic")
     gateway = run(config({"a": provider}))
     path, _ = ASK[dialect]("a-plain")
@@ -93,9 +91,7 @@ def test_a_call_without_a_model_is_told_which_field_is_missing(run: Start, provi
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_prompt_that_is_too_long_is_told_in_the_client_s_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_prompt_that_is_too_long_is_told_in_the_client_s_dialect(run: Start, provide: Provide, dialect: str) -> None:
     provider = provide("openai")
     gateway = run(config({"a": provider}, {"m": {"targets": "a/plain", "max_prompt": "2KiB"}}))
     assert refusal(ask(gateway, "m", "x" * 4000, dialect=dialect), dialect)["status"] == 413
@@ -104,9 +100,7 @@ def test_a_prompt_that_is_too_long_is_told_in_the_client_s_dialect(
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_body_beyond_the_bound_is_told_in_the_client_s_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_body_beyond_the_bound_is_told_in_the_client_s_dialect(run: Start, provide: Provide, dialect: str) -> None:
     settings = config({"a": provide("openai")})
     settings["routes"][0]["max_body"] = "16KiB"
     gateway = run(settings)

@@ -82,9 +82,7 @@ def test_a_provider_that_is_not_there_leads_to_another_target(run: Start, provid
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_where_nobody_answers_the_client_is_told_in_its_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_where_nobody_answers_the_client_is_told_in_its_dialect(run: Start, provide: Provide, dialect: str) -> None:
     provider = provide("openai", m=Script(status=500))
     gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "attempts": 1, "cooldown": "0"}}))
     told = refusal(ask(gateway, "m", dialect=dialect), dialect)
@@ -148,6 +146,22 @@ def test_a_target_that_failed_is_left_out_while_it_cools_down(run: Start, provid
         return len(first.asked) == 2
 
     until(again, "it is asked again")
+
+
+def test_where_all_targets_cool_down_one_of_them_is_asked_all_the_same(run: Start, provide: Provide) -> None:
+    provider = provide("openai", m=[Script(status=500), Script()])
+    gateway = run(config({"a": provider}, {"m": {"targets": "a/m", "attempts": 1, "cooldown": "30s"}}))
+    assert ask(gateway, "m").status >= 500
+    assert said(ask(gateway, "m")) == "Hello from the tide."
+
+
+def test_a_model_whose_targets_all_cool_down_leaves_its_calls_to_its_fallback(run: Start, provide: Provide) -> None:
+    first, second = provide("openai", m=Script(status=500)), provide("openai")
+    models = {"m": {"targets": "a/m", "attempts": 1, "cooldown": "30s", "fallback": ["other"]}, "other": "b/plain"}
+    gateway = run(config({"a": first, "b": second}, models))
+    for _ in range(3):
+        assert said(ask(gateway, "m")) == "Hello from the tide."
+    assert len(first.asked) == 1
 
 
 def test_where_all_asked_to_be_left_alone_the_client_is_told_when_to_come_again(run: Start, provide: Provide) -> None:
@@ -242,9 +256,7 @@ def test_a_provider_without_a_first_token_in_time_is_left_for_another(
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "bedrock", "ollama"])
-def test_a_stream_that_stalls_before_its_first_token_is_another_s(
-    run: Start, provide: Provide, dialect: str
-) -> None:
+def test_a_stream_that_stalls_before_its_first_token_is_another_s(run: Start, provide: Provide, dialect: str) -> None:
     gate = Gate()
     stalled = Script(stall_at=0 if dialect == "ollama" else 1, gate=gate)
     first, second = provide(dialect, m=stalled), provide("openai")
@@ -346,7 +358,9 @@ def test_a_shadow_is_asked_the_same_and_only_its_usage_is_seen(run: Start, provi
     assert "Is it so?" in json.dumps(second.asked[0].body["messages"])
     rows = usage(gateway, 4)
     shadows = [row for row in rows if row["kind"] == "shadow"]
-    assert [(row["provider"], row["input"], row["cache_read"], row["output"]) for row in shadows] == [("b", 5, 100, 3)] * 2
+    assert [(row["provider"], row["input"], row["cache_read"], row["output"]) for row in shadows] == [
+        ("b", 5, 100, 3)
+    ] * 2
 
 
 def test_a_session_stays_with_its_target(run: Start, provide: Provide) -> None:
@@ -354,7 +368,9 @@ def test_a_session_stays_with_its_target(run: Start, provide: Provide) -> None:
     models = {"m": {"targets": ["a/plain", "b/plain"], "session": "X-Session-Id"}}
     gateway = run(config({"a": one, "b": two}, models))
     for session in ("s1", "s2", "s3", "s4", "s5", "s6"):
-        told = {ask(gateway, "m", headers={"X-Session-Id": session}).fields.get("X-Tidegate-Provider") for _ in range(4)}
+        told = {
+            ask(gateway, "m", headers={"X-Session-Id": session}).fields.get("X-Tidegate-Provider") for _ in range(4)
+        }
         assert len(told) == 1
     assert one.asked
     assert two.asked

@@ -10,7 +10,6 @@ from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, bearing, config, post, refusal, said, usage
 from tests.support.client import once
 from tests.support.gateway import command
-from tests.support.providers import Provider
 from tests.support.waiting import until
 
 LIMITED = "limited-secret-0123456789"
@@ -20,7 +19,9 @@ LIMITED = "limited-secret-0123456789"
 def test_a_key_is_taken_from_wherever_an_sdk_puts_it(run: Start, provide: Provide, dialect: str) -> None:
     gateway = run(config({"a": provide("openai")}))
     path, body = ASK[dialect]("a-plain")
-    signed = f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+    signed = (
+        f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+    )
     for told in (
         {"Authorization": f"Bearer {KEY}"},
         {"Authorization": signed},
@@ -100,7 +101,7 @@ def test_a_key_may_be_bound_to_addresses_and_may_end(run: Start, provide: Provid
 def test_a_limit_on_requests_is_told_in_the_client_s_dialect_and_fields(
     run: Start, provide: Provide, dialect: str
 ) -> None:
-    key = {"name": "slow", "key": LIMITED, "limits": {"requests": "2/hour", "tokens": "100k/hour"}}
+    key = {"name": f"slow-{dialect}", "key": LIMITED, "limits": {"requests": "2/hour", "tokens": "100k/hour"}}
     provider = provide("openai")
     gateway = run(config({"a": provider}, keys=[key]))
     name = "anthropic-ratelimit-requests-" if dialect == "anthropic" else "x-ratelimit-"
@@ -121,7 +122,7 @@ def test_a_limit_on_requests_is_told_in_the_client_s_dialect_and_fields(
 
 
 def test_a_stream_tells_what_is_left_of_the_limits_in_its_head(run: Start, provide: Provide) -> None:
-    key = {"name": "slow", "key": LIMITED, "limits": {"tokens": "100000/hour"}}
+    key = {"name": "slow-stream", "key": LIMITED, "limits": {"tokens": "100000/hour"}}
     gateway = run(config({"a": provide("openai")}, keys=[key]))
     ask(gateway, "a-plain", stream=True, key=LIMITED)
     second = ask(gateway, "a-plain", stream=True, key=LIMITED, max_tokens=10)
@@ -130,10 +131,8 @@ def test_a_stream_tells_what_is_left_of_the_limits_in_its_head(run: Start, provi
 
 
 @pytest.mark.parametrize("dialect", ASK)
-def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(
-    run: Start, provide: Provide, dialect: str
-) -> None:
-    key = {"name": "poor", "key": LIMITED, "budget": {"usd": 0.001, "per": "day"}}
+def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(run: Start, provide: Provide, dialect: str) -> None:
+    key = {"name": f"poor-{dialect}", "key": LIMITED, "budget": {"usd": 0.001, "per": "day"}}
     price = {"a/plain": {"input": 10, "output": 100}}  # of a million tokens: a call costs 0.00081
     provider = provide("openai")
     models = {"m": {"targets": "a/plain", "expected_output": 1}}
@@ -188,8 +187,7 @@ def test_an_unknown_path_and_a_wrong_method_are_told_in_the_likely_dialect(run: 
     assert wrong.fields.get("Allow") == "POST"
 
 
-def test_calls_without_a_key_are_let_in_only_where_there_are_no_keys(run: Start, provide: Provide) -> None:
-    provider: Provider = provide("openai")
-    gateway = run(config({"a": provider}, keys=[]))
+def test_calls_without_a_key_are_let_in_only_where_there_are_no_keys(start: Start, provide: Provide) -> None:
+    gateway = start(config({"a": provide("openai")}, keys=[]))
     assert ask(gateway, "a-plain", key=None).status == 200
     assert ask(gateway, "a-plain", key="anything").status == 200

@@ -91,6 +91,7 @@ def test_records_outlive_a_kill_and_budgets_know_what_was_spent_before_it(start:
         assert ask(first, "m", max_tokens=1).status == 200  # 0.000711 each
     first.kill()
     second = start(settings, folder=first.folder)
+    second.since = first.since
     assert len(usage(second, 2)) == 2
     statuses = [ask(second, "m", max_tokens=1).status for _ in range(3)]
     assert statuses[-1] == 429, statuses

@@ -38,7 +38,10 @@ def chat(model: str, *, stream: bool = False) -> bytes:
     question = (
         "We run twelve services behind one edge. Two of them answer slowly in the morning, when everybody logs in, and"
         " then the whole edge feels slow, also for the ten that are fine. What bounds how much one upstream may take of"
-        " what all share, where is that configured, and what does a client see whose request is over the bound?"
+        " what all share, where is that configured, and what does a client see whose request is over the bound? We have"
+        " tried a limit by address already, but many of our users sit behind one office's address and then block each"
+        " other. If there is a way to let the slow two wait while the others do not, show the few lines that do it, and"
+        " tell us what to look at in the metrics to see that it works."
     )
     asked: dict[str, Any] = {
         "model": model,

@@ -21,4 +21,4 @@ pub use cidr::{CidrError, CidrSet};
 pub use client::{client_address, client_address_forwarded};
 pub use digest::{sha256, sha256_hex};
 pub use keys::{ApiKeys, aws_access_key, bearer};
-pub use query::{query_parameter, without_query_parameter};
+pub use query::{mask_query_parameter, query_parameter, without_query_parameter};

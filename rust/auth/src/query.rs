@@ -35,6 +35,17 @@ pub fn without_query_parameter(query: &[u8], name: &[u8], out: &mut Vec<u8>) -> 
     found
 }
 
+/// Puts stars in place of the values of the parameters called `name`.
+pub fn mask_query_parameter(query: &mut [u8], name: &[u8]) {
+    for parameter in query.split_mut(|byte| *byte == b'&') {
+        let (written, value) = split(parameter);
+        if is(written, name) {
+            let start = parameter.len() - value.len();
+            parameter[start..].fill(b'*');
+        }
+    }
+}
+
 /// A parameter without `=` has an empty value.
 fn split(parameter: &[u8]) -> (&[u8], &[u8]) {
     match parameter.iter().position(|byte| *byte == b'=') {
@@ -78,6 +89,20 @@ fn digit(character: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_value_becomes_stars_wherever_it_stands() {
+        for (query, expected) in [
+            ("key=secret", "key=******"),
+            ("a=1&key=x&b=2&k%65y=yy", "a=1&key=*&b=2&k%65y=**"),
+            ("key&key=&monkey=1", "key&key=&monkey=1"),
+            ("", ""),
+        ] {
+            let mut query = query.as_bytes().to_vec();
+            super::mask_query_parameter(&mut query, b"key");
+            assert_eq!(String::from_utf8(query).unwrap(), expected);
+        }
+    }
+
     use proptest::prelude::*;
 
     use super::*;

@@ -3,6 +3,7 @@
 
 mod time;
 
+use std::fmt;
 use std::io::Write;
 
 use crate::Dialect;
@@ -46,6 +47,13 @@ pub fn headroom<'f>(fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>, now:
     let mut tokens = Draft::default();
     let mut input = Draft::default();
     for (name, value) in fields {
+        // Nearly all fields are others.
+        if !matches!(
+            name.get(..3),
+            Some([b'x' | b'X', b'-', b'r' | b'R'] | [b'a' | b'A', b'n' | b'N', b't' | b'T'])
+        ) {
+            continue;
+        }
         let mut buffer = [0; 64];
         let (Some(name), Ok(value)) = (lower(name, &mut buffer), std::str::from_utf8(value)) else {
             continue;
@@ -120,22 +128,21 @@ pub fn write_limits(
 ) {
     for (what, limit) in [("requests", requests), ("tokens", tokens)] {
         let Some(Limit { limit, remaining, reset_ms }) = limit else { continue };
-        // Writing to memory does not fail.
-        let _ = if dialect == Dialect::Anthropic {
-            let reset = time::Rfc3339(now.saturating_add(reset_ms.div_ceil(1000)));
-            write!(
-                out,
-                "anthropic-ratelimit-{what}-limit: {limit}\r\nanthropic-ratelimit-{what}-remaining: {remaining}\r\n\
-                 anthropic-ratelimit-{what}-reset: {reset}\r\n"
-            )
-        } else {
-            let reset = time::Duration(*reset_ms);
-            write!(
-                out,
-                "x-ratelimit-limit-{what}: {limit}\r\nx-ratelimit-remaining-{what}: {remaining}\r\n\
-                 x-ratelimit-reset-{what}: {reset}\r\n"
-            )
+        let mut line = |before: &str, after: &str, value: &dyn fmt::Display| {
+            [before, what, after, ": "].iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+            // Writing to memory does not fail.
+            let _ = write!(out, "{value}\r\n");
         };
+        if dialect == Dialect::Anthropic {
+            line("anthropic-ratelimit-", "-limit", limit);
+            line("anthropic-ratelimit-", "-remaining", remaining);
+            let reset = time::Rfc3339(now.saturating_add(reset_ms.div_ceil(1000)));
+            line("anthropic-ratelimit-", "-reset", &reset);
+        } else {
+            line("x-ratelimit-limit-", "", limit);
+            line("x-ratelimit-remaining-", "", remaining);
+            line("x-ratelimit-reset-", "", &time::Duration(*reset_ms));
+        }
     }
 }
 

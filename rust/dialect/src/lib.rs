@@ -45,7 +45,6 @@ mod turns;
 pub mod usage;
 pub mod usage_scan;
 mod when;
-mod whole;
 
 pub use chat::{
     Answer, CacheControl, ChatRequest, Choice, Finish, Media, Message, Part, Reasoning, ResponseFormat, Role,

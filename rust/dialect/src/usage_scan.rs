@@ -1,15 +1,16 @@
 //! What the gateway must know of answers that pass untouched: usage, the reason of the end, errors; without a tree.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::{memchr2_iter, memmem};
+use serde::de::IgnoredAny;
 
 use crate::openai::errors;
 use crate::openai::finish_of;
 use crate::openai::usage::scan_usage;
 use crate::scan::cursor::{Cursor, Tally};
 use crate::sse::{Splitter, Sse};
-use crate::whole::Whole;
 use crate::{ApiError, Dialect, Event, EventReader, Fault, Finish, PartKind, Usage};
 
 /// Bytes of one event that are held until it is whole; longer ones pass unseen. Pictures come whole in one.
@@ -58,7 +59,7 @@ fn shaped(body: &[u8]) -> PassedFacts {
         let said = body.get(at).unwrap_or_default();
         match key {
             b"usage" => facts.usage = scan_usage(said).unwrap_or_default(),
-            b"model" => facts.model = string(said),
+            b"model" => facts.model = string(said).map(Cow::into_owned),
             _ => {}
         }
         Ok(())
@@ -67,27 +68,26 @@ fn shaped(body: &[u8]) -> PassedFacts {
 }
 
 fn first_finish(choices: &[u8]) -> Option<Finish> {
-    let word =
-        memmem::find_iter(choices, b"\"finish_reason\"").find_map(|at| string_behind(choices, at + 15))?;
+    let word = FINDERS.finish.find_iter(choices).find_map(|at| string_behind(choices, at + 15))?;
     Some(finish_of(Some(&word), false))
 }
 
 /// The string that is the value of a member whose name ends at `at`. (Within a JSON string no name stands between bare
 /// quotes, so a search for the quoted name finds members, or whole strings, which have no colon behind them.)
-fn string_behind(text: &[u8], at: usize) -> Option<String> {
+fn string_behind(text: &[u8], at: usize) -> Option<Cow<'_, str>> {
     let mut cursor = value_behind(text, at)?;
     let start = cursor.position();
     let inner = cursor.string().ok()?;
     string(text.get(start..inner.end.saturating_add(1))?)
 }
 
-/// A JSON string with its quotes; nearly all are free of escapes, and are copied.
-fn string(said: &[u8]) -> Option<String> {
+/// A JSON string with its quotes; nearly all are free of escapes, and stand for themselves.
+fn string(said: &[u8]) -> Option<Cow<'_, str>> {
     let inner = said.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""))?;
     if memchr::memchr(b'\\', inner).is_some() {
-        return serde_json::from_slice(said).ok();
+        return serde_json::from_slice(said).ok().map(Cow::Owned);
     }
-    std::str::from_utf8(inner).ok().map(str::to_owned)
+    std::str::from_utf8(inner).ok().map(Cow::Borrowed)
 }
 
 fn value_behind(text: &[u8], at: usize) -> Option<Cursor<'_>> {
@@ -107,7 +107,6 @@ pub struct PassedStream {
     error: Option<ApiError>,
     fault: Option<Fault>,
     hide_usage: bool,
-    whole: Whole,
     kind: Kind,
 }
 
@@ -121,7 +120,51 @@ enum Kind {
         searched: usize,
     },
     /// Others are read as they would be for translation.
-    Events { reader: Box<EventReader>, events: Vec<Event> },
+    Events {
+        reader: Box<EventReader>,
+        events: Vec<Event>,
+        /// An event that is not whole.
+        held: Vec<u8>,
+        border: Border,
+    },
+}
+
+/// Where an event of a stream ends.
+#[derive(Debug, Clone, Copy)]
+enum Border {
+    /// Behind an empty line.
+    EmptyLine,
+    /// Behind its line.
+    Line,
+    /// Where its length says, which stands in its first four bytes.
+    Length,
+}
+
+impl Border {
+    /// The end of the last whole event in `text`, which begins with the beginning of one; before `from` none ends.
+    fn last(self, text: &[u8], from: usize) -> usize {
+        match self {
+            Self::Line => memchr::memrchr(b'\n', text).map_or(0, |at| at + 1),
+            Self::EmptyLine => {
+                let rest = text.get(from..).unwrap_or_default();
+                let ends: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
+                ends.iter().filter_map(|end| Some(from + memmem::rfind(rest, end)? + end.len())).max().unwrap_or(0)
+            }
+            Self::Length => {
+                let mut at = 0usize;
+                while let Some(told) = text.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
+                    let length = u32::from_be_bytes(*told) as usize;
+                    // What is no frame is not waited for.
+                    let end = if length < 16 { text.len() } else { at.saturating_add(length) };
+                    if end > text.len() {
+                        break;
+                    }
+                    at = end;
+                }
+                at
+            }
+        }
+    }
 }
 
 /// What chunks are searched for.
@@ -142,7 +185,16 @@ impl PassedStream {
     pub fn new(dialect: Dialect, hide_usage: bool) -> Self {
         let kind = match dialect {
             Dialect::OpenAi | Dialect::Mistral => Kind::Chunks { held: Vec::new(), searched: 0 },
-            other => Kind::Events { reader: Box::new(EventReader::new(other)), events: Vec::new() },
+            other => Kind::Events {
+                reader: Box::new(EventReader::new(other)),
+                events: Vec::new(),
+                held: Vec::new(),
+                border: match other {
+                    Dialect::Ollama => Border::Line,
+                    Dialect::Bedrock => Border::Length,
+                    _ => Border::EmptyLine,
+                },
+            },
         };
         Self {
             facts: PassedFacts::default(),
@@ -153,35 +205,51 @@ impl PassedStream {
             error: None,
             fault: None,
             hide_usage: hide_usage && matches!(dialect, Dialect::OpenAi),
-            whole: Whole::new(dialect),
             kind,
         }
     }
 
-    /// Appends what is to be forwarded of these bytes: whole events, without the hidden one.
+    /// Appends what is to be forwarded of these bytes: whole events, without the hidden one. So what comes next (an error, when the
+    /// rest never comes) stands behind an event and not within one.
     pub fn filter(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.hide_usage {
-            self.take(bytes, Some(out));
-        } else {
-            self.whole.pass(bytes, out);
-            self.take(bytes, None);
+        if let Kind::Events { held, border, .. } = &mut self.kind {
+            let whole = |text: &[u8], from| {
+                if text.len() > EVENT_BYTES { text.len() } else { border.last(text, from).min(text.len()) }
+            };
+            if held.is_empty() {
+                let (events, rest) = bytes.split_at(whole(bytes, 0));
+                out.extend_from_slice(events);
+                held.extend_from_slice(rest);
+            } else {
+                let from = held.len().saturating_sub(3);
+                held.extend_from_slice(bytes);
+                let whole = whole(held, from);
+                out.extend(held.drain(..whole));
+            }
         }
+        self.take(bytes, out);
     }
 
-    /// The provider's connection ended: appends what was held back. Half an event is in it, unless [`PassedStream::is_whole`].
+    /// The provider's connection ended: appends what was held back, unless it is half an event.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        self.whole.finish(out);
         match &mut self.kind {
             Kind::Chunks { held, .. } => {
                 let last = std::mem::take(held);
-                if !last.is_empty() && !self.event(&last) && self.hide_usage {
+                let data = last.trim_ascii().strip_prefix(b"data:").unwrap_or_default().trim_ascii();
+                let whole = data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(data).is_ok();
+                let hidden = !last.is_empty() && self.event(&last) && self.hide_usage;
+                if whole && !hidden {
                     out.extend_from_slice(&last);
                 }
             }
-            Kind::Events { reader, events } => {
+            Kind::Events { reader, events, held, .. } => {
+                let last = std::mem::take(held);
                 let result = reader.finish(events);
                 self.fault = self.fault.take().or(result.err());
                 self.drain();
+                if self.fault.is_none() && self.is_whole() {
+                    out.extend_from_slice(&last);
+                }
             }
         }
     }
@@ -221,9 +289,9 @@ impl PassedStream {
         self.fault.as_ref()
     }
 
-    fn take(&mut self, bytes: &[u8], mut out: Option<&mut Vec<u8>>) {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let (mut buffer, mut searched) = match &mut self.kind {
-            Kind::Events { reader, events } => {
+            Kind::Events { reader, events, .. } => {
                 if self.fault.is_none() {
                     self.fault = reader.feed(bytes, events).err();
                 }
@@ -241,7 +309,7 @@ impl PassedStream {
         while let Some(end) = event_end(text, start.max(searched)) {
             let event = text.get(start..end).unwrap_or_default();
             let hidden = self.event(event) && self.hide_usage;
-            if let Some(out) = out.as_deref_mut().filter(|_| !hidden) {
+            if !hidden {
                 out.extend_from_slice(event);
             }
             start = end;
@@ -250,9 +318,7 @@ impl PassedStream {
         if left.len() > EVENT_BYTES {
             self.fault =
                 Some(Fault::syntax(format!("An event of the stream is longer than {EVENT_BYTES} bytes.")));
-            if let Some(out) = out {
-                out.extend_from_slice(left);
-            }
+            out.extend_from_slice(left);
             left = &[];
         }
         // An end of up to four bytes may be cut in two.
@@ -321,7 +387,8 @@ impl PassedStream {
         if self.facts.model.is_none() {
             self.facts.model = memmem::find(data, b"\"model\"")
                 .and_then(|at| string_behind(data, at + 7))
-                .filter(|model| !model.is_empty());
+                .filter(|model| !model.is_empty())
+                .map(Cow::into_owned);
         }
         let mut said = 0;
         for at in delta.find_iter(data) {
@@ -496,11 +563,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_pass_untouched_where_nothing_is_hidden(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'd'), any::<u8>()], 0..120), cut in 0usize..120) {
+        fn what_passes_is_what_came_up_to_the_end_of_an_event(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'd'), any::<u8>()], 0..120), cut in 0usize..120) {
             let cut = cut.min(bytes.len());
-            let mut stream = PassedStream::new(Dialect::OpenAi, false);
-            prop_assert_eq!(&passed(&[&bytes[..cut], &bytes[cut..]], false).1, &bytes);
-            prop_assert_eq!(passed(&[&bytes[..cut], &bytes[cut..]], true).1, bytes);
+            for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Ollama, Dialect::Bedrock] {
+                let (mut stream, mut out) = (PassedStream::new(dialect, false), Vec::new());
+                stream.filter(&bytes[..cut], &mut out);
+                stream.filter(&bytes[cut..], &mut out);
+                prop_assert!(bytes.starts_with(&out));
+                stream.finish(&mut out);
+                prop_assert!(bytes.starts_with(&out));
+            }
+        }
+    }
+
+    #[test]
+    fn half_an_event_does_not_pass() {
+        let cases: [(Dialect, &[u8], &[u8]); 4] = [
+            (Dialect::OpenAi, b"data: {\"choices\":[]}\n\n", b"data: {\"choi"),
+            (Dialect::Anthropic, b"event: ping\r\ndata: {\"type\":\"ping\"}\r\n\r\n", b"event: message_st"),
+            (Dialect::Ollama, b"{\"message\":{\"content\":\"x\"},\"done\":false}\n", b"{\"mess"),
+            (Dialect::Bedrock, &[0, 0, 0, 16, 0, 0, 0, 0, 5, 194, 72, 235, 125, 152, 200, 255], &[0, 0, 0, 99, 0]),
+        ];
+        for (dialect, whole, half) in cases {
+            let both = [whole, half].concat();
+            for cut in 0..both.len() {
+                let (mut stream, mut out) = (PassedStream::new(dialect, false), Vec::new());
+                stream.filter(&both[..cut], &mut out);
+                stream.filter(&both[cut..], &mut out);
+                stream.finish(&mut out);
+                assert_eq!(out, whole, "{dialect:?} {cut}");
+            }
         }
     }
 }

@@ -85,6 +85,9 @@ pub async fn fail(
         Some(dialect) => {
             let error = ai::errors::from_failure(failure, exchange.request_id());
             body = ai::errors::body(dialect, &error);
+            let mut fields = std::mem::take(&mut exchange.fields);
+            ai::name_request(&plan.shared.plan.server.request_id, dialect, exchange.request_id(), &mut fields);
+            exchange.fields = fields;
             b"application/json"
         }
     };

@@ -24,8 +24,24 @@ pub async fn run(worker: &Rc<Worker>, connection: &mut Connection, exchange: &mu
     let plan = worker.plan();
     exchange.enter(worker, &plan, connection);
     let next = journey(worker, &plan, connection, exchange).await;
+    hide_key(&plan, exchange);
     record::write(worker, &plan, connection, exchange);
     next
+}
+
+/// A key in the query is for nobody's eyes: where the record is written, stars take its place.
+fn hide_key(plan: &WorkerPlan, exchange: &mut Exchange) {
+    let Some(route) = exchange.route.map(|index| &plan.shared.routes[index as usize]) else { return };
+    let name = match route.plan.action {
+        Action::Ai(_) => "key",
+        _ => match route.query_credential() {
+            Some(name) => name,
+            None => return,
+        },
+    };
+    let head = &mut exchange.head;
+    let query = head.query;
+    tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
 }
 
 /// Answers a request whose head could not be read, and records it.

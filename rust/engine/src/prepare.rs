@@ -359,6 +359,14 @@ impl PreparedRoute {
         }
     }
 
+    /// The query parameter that is a credential, forwarded or not.
+    pub fn query_credential(&self) -> Option<&str> {
+        match &self.auth {
+            Some(Auth::Keys { source: KeySource::Query { name }, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Writes the fields that the route adds to every answer.
     pub fn write_response_edits(
         &self,

@@ -22,6 +22,11 @@ impl Span {
         &bytes[self.start as usize..self.end as usize]
     }
 
+    /// The same, to be changed.
+    pub fn of_mut(self, bytes: &mut [u8]) -> &mut [u8] {
+        &mut bytes[self.start as usize..self.end as usize]
+    }
+
     /// Whether nothing stands in it.
     pub fn is_empty(self) -> bool {
         self.start == self.end

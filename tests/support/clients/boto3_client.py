@@ -10,9 +10,7 @@ import boto3
 from botocore.config import Config
 from common import CITY, QUESTION, result_of, run
 
-TOOLS = {
-    "tools": [{"toolSpec": {"name": "weather", "description": "Tells it.", "inputSchema": {"json": CITY}}}]
-}
+TOOLS = {"tools": [{"toolSpec": {"name": "weather", "description": "Tells it.", "inputSchema": {"json": CITY}}}]}
 
 
 @cache
@@ -73,7 +71,12 @@ def tools(base: str, key: str, model: str) -> Any:
     said = first["output"]["message"]
     messages.append(said)
     results = [
-        {"toolResult": {"toolUseId": block["toolUse"]["toolUseId"], "content": [{"text": result_of(block["toolUse"]["input"])}]}}
+        {
+            "toolResult": {
+                "toolUseId": block["toolUse"]["toolUseId"],
+                "content": [{"text": result_of(block["toolUse"]["input"])}],
+            }
+        }
         for block in said["content"]
         if "toolUse" in block
     ]

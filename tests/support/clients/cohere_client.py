@@ -71,9 +71,7 @@ def tools_stream(base: str, key: str, model: str) -> Any:
 
 
 def embeddings(base: str, key: str, model: str) -> Any:
-    got = client(base, key).embed(
-        model=model, texts=TEXTS, input_type="search_document", embedding_types=["float"]
-    )
+    got = client(base, key).embed(model=model, texts=TEXTS, input_type="search_document", embedding_types=["float"])
     return {"vectors": got.embeddings.float_}
 
 

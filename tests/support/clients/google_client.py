@@ -40,9 +40,7 @@ def text_of(answer: Any) -> str:
 
 
 def calls_of(answer: Any) -> list[Any]:
-    return [
-        [part.function_call.name, dict(part.function_call.args)] for part in parts(answer) if part.function_call
-    ]
+    return [[part.function_call.name, dict(part.function_call.args)] for part in parts(answer) if part.function_call]
 
 
 def plain(base: str, key: str, model: str) -> Any:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
 ROOT = Path(__file__).parents[3]
 NAME = "smollm2"
 

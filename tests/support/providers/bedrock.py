@@ -145,9 +145,7 @@ def usage(told: Usage) -> dict[str, Any]:
 def whole(asked: Asked, script: Script) -> Any:
     content: list[dict[str, Any]] = []
     if script.thought:
-        content.append(
-            {"reasoningContent": {"reasoningText": {"text": script.thought, "signature": script.signature}}}
-        )
+        content.append({"reasoningContent": {"reasoningText": {"text": script.thought, "signature": script.signature}}})
     if script.text:
         content.append({"text": script.said})
     for call in script.calls:

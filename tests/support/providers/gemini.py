@@ -45,9 +45,7 @@ def read(request: Request) -> Asked:
     stream = found[2].startswith("stream")
     must(not stream or "alt=sse" in query.split("&"), "a stream is asked for as server-sent events")
     body = json_body(request)
-    asked = Asked(
-        model=unquote(found[1]), stream=stream, surface=_SURFACES[found[2]], body=body, request=request
-    )
+    asked = Asked(model=unquote(found[1]), stream=stream, surface=_SURFACES[found[2]], body=body, request=request)
     if asked.surface == "chat":
         for tool in body.get("tools") or []:
             for function in tool.get("functionDeclarations") or []:

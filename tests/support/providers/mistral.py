@@ -21,7 +21,7 @@ def credential(request: Request) -> str | None:
 def read(request: Request) -> Asked:
     asked = openai.read(request)
     if asked.surface == "chat":
-        for name in ("max_completion_tokens", "seed", "stream_options", "reasoning_effort", "user", "logprobs"):
+        for name in ("max_completion_tokens", "seed", "stream_options", "user", "logprobs"):
             must(name not in asked.body, f"Mistral takes no `{name}`")
         for message in asked.body["messages"]:
             must(message["role"] != "developer", "Mistral knows no developer")
@@ -90,4 +90,4 @@ def refusal(script: Script) -> tuple[Any, list[str]]:
 
 
 def failure(script: Script) -> bytes:
-    return data({"object": "error", "message": "It broke midway.", "type": "internal_server_error", "code": "1000"})
+    return data({"error": {"message": "It broke midway.", "type": "internal_server_error", "code": "1000"}})

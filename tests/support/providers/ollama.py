@@ -6,7 +6,16 @@ from typing import Any
 
 from tests.support.http import Request
 from tests.support.providers.script import Asked, Script, Usage, reason
-from tests.support.providers.wording import NotServed, compact, json_body, must, pieces, texts, tools_by_function, vector
+from tests.support.providers.wording import (
+    NotServed,
+    compact,
+    json_body,
+    must,
+    pieces,
+    texts,
+    tools_by_function,
+    vector,
+)
 
 STREAM_TYPE = "application/x-ndjson"
 PREFIX = ""

@@ -40,9 +40,7 @@ def read(request: Request) -> Asked:
         raise NotServed(path)
     body = json_body(request)
     must(isinstance(body.get("model"), str), "no model")
-    asked = Asked(
-        model=body["model"], stream=body.get("stream") is True, surface=path[4:], body=body, request=request
-    )
+    asked = Asked(model=body["model"], stream=body.get("stream") is True, surface=path[4:], body=body, request=request)
     match path:
         case "/v1/embeddings":
             texts(body.get("input"))
@@ -161,4 +159,6 @@ def refusal(script: Script) -> tuple[Any, list[str]]:
 
 
 def failure(script: Script) -> bytes:
-    return b"data: " + compact({"error": {"message": "It broke midway.", "type": "server_error", "code": None}}) + b"\n\n"
+    return (
+        b"data: " + compact({"error": {"message": "It broke midway.", "type": "server_error", "code": None}}) + b"\n\n"
+    )

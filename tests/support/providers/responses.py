@@ -134,7 +134,9 @@ def frames(asked: Asked, script: Script) -> list[bytes]:
         where = {"item_id": item["id"], "output_index": at}
         match item["type"]:
             case "message":
-                say("response.output_item.added", output_index=at, item={**item, "status": "in_progress", "content": []})
+                say(
+                    "response.output_item.added", output_index=at, item={**item, "status": "in_progress", "content": []}
+                )
                 part = item["content"][0]
                 inside = {**where, "content_index": 0}
                 say("response.content_part.added", **inside, part={**part, "text": ""})

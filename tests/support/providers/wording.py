@@ -143,5 +143,13 @@ def plain(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "".join(str(part.get("text") or plain(part.get("document", {}).get("data"))) for part in content)
+        return "".join(_plain_part(part) for part in content)
     return json.dumps(content) if content is not None else ""
+
+
+def _plain_part(part: Any) -> str:
+    """Of a text, or of a document that is one."""
+    for inner in (part.get("text"), (part.get("source") or {}).get("data"), (part.get("json"))):
+        if inner:
+            return inner if isinstance(inner, str) else json.dumps(inner)
+    return json.dumps(part)

@@ -188,23 +188,24 @@ pub(super) fn stop_reason(finish: Finish, native: Option<&str>, stop_text: bool,
 /// Takes over what a `usage` object says. `output` is `false` for the one of `message_start`, whose `output_tokens` is a
 /// placeholder.
 pub(super) fn read_usage(value: &Value, output: bool, usage: &mut Usage) {
-    let count = |pointer: &str| value.pointer(pointer).and_then(unsigned);
+    let count = |name: &str| value.get(name).and_then(unsigned);
+    let part = |of: &str, name: &str| value.get(of)?.get(name).and_then(unsigned);
     let mut said = Usage {
-        input: count("/input_tokens"),
-        cache_read: count("/cache_read_input_tokens"),
+        input: count("input_tokens"),
+        cache_read: count("cache_read_input_tokens"),
         ..Usage::default()
     };
-    let written = count("/cache_creation_input_tokens");
-    said.cache_write_1h = count("/cache_creation/ephemeral_1h_input_tokens").or(usage.cache_write_1h);
-    said.cache_write_5m = match (written, count("/cache_creation/ephemeral_5m_input_tokens")) {
+    let written = count("cache_creation_input_tokens");
+    said.cache_write_1h = part("cache_creation", "ephemeral_1h_input_tokens").or(usage.cache_write_1h);
+    said.cache_write_5m = match (written, part("cache_creation", "ephemeral_5m_input_tokens")) {
         // The sum goes before its parts, and what no part names was written for five minutes, the default.
         (Some(all), _) => Some(all.saturating_sub(said.cache_write_1h.unwrap_or(0))),
         (None, five_minutes) => five_minutes,
     };
     if output {
-        said.reasoning = count("/output_tokens_details/thinking_tokens");
+        said.reasoning = part("output_tokens_details", "thinking_tokens");
         let visible = |all: u64| all.saturating_sub(said.reasoning.unwrap_or(0));
-        said.output = count("/output_tokens").map(visible);
+        said.output = count("output_tokens").map(visible);
     }
     if said != Usage::default() {
         said.source = Source::Reported;

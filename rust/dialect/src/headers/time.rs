@@ -151,7 +151,9 @@ impl fmt::Display for Duration {
         write!(f, "{}", seconds / 1_000)?;
         match seconds % 1_000 {
             0 => {}
-            part => f.write_str(format!(".{part:03}").trim_end_matches('0'))?,
+            part if part % 100 == 0 => write!(f, ".{}", part / 100)?,
+            part if part % 10 == 0 => write!(f, ".{:02}", part / 10)?,
+            part => write!(f, ".{part:03}")?,
         }
         f.write_str("s")
     }

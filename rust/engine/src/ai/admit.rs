@@ -177,7 +177,7 @@ fn rule(desk: &Desk<'_>, exchange: &Exchange, call: &mut Call) {
 
 /// Counts a call that costs no tokens: another one's answer will do. Refused: as an error.
 pub fn count(desk: &Desk<'_>, call: &mut Call) -> Result<(), ApiError> {
-    let accounts = accounts(desk.ai, call);
+    let accounts: Vec<u32> = accounts(desk.ai, call).collect();
     let amounts = Amounts { requests: 1, input: 0, output: 0, usd: Some(0) };
     let now = crate::unix_milliseconds();
     match desk.ai.accounts.reserve(&accounts, &amounts, now, now + HELD_MOST_MS) {
@@ -192,7 +192,7 @@ pub fn count(desk: &Desk<'_>, call: &mut Call) -> Result<(), ApiError> {
 /// Holds what the call is expected to take on all accounts that pay for it. Refused: which account, as an error.
 pub fn reserve(desk: &Desk<'_>, call: &mut Call) -> Result<(), (Exhausted, ApiError)> {
     let ai = desk.ai;
-    let accounts = accounts(ai, call);
+    let accounts: Vec<u32> = accounts(ai, call).collect();
     let model = &ai.plan.models[call.model as usize];
     let usd = (model.targets.iter())
         .filter_map(|target| super::record::price_of(target, &call.star))
@@ -221,17 +221,17 @@ pub fn reserve(desk: &Desk<'_>, call: &mut Call) -> Result<(), (Exhausted, ApiEr
 }
 
 /// The accounts that a call is paid from.
-pub fn accounts(ai: &PreparedAi, call: &Call) -> Vec<u32> {
+pub fn accounts<'a>(ai: &'a PreparedAi, call: &'a Call) -> impl Iterator<Item = u32> + 'a {
     let own = match call.key {
         Some(index) => &ai.plan.keys[index as usize].accounts,
         None => &ai.plan.open_accounts,
     };
-    let pays = |index: &u32| {
+    let pays = move |index: &u32| {
         let account = &ai.plan.accounts[*index as usize];
         account.models.as_ref().is_none_or(|models| models.contains(&call.model))
             && account.tag.as_ref().is_none_or(|tag| call.tags.contains(tag))
     };
-    own.iter().copied().filter(pays).collect()
+    own.iter().copied().filter(pays)
 }
 
 fn exhausted_error(ai: &PreparedAi, exhausted: &Exhausted, now: u64) -> ApiError {

@@ -72,7 +72,7 @@ pub struct Open<'a> {
     /// The answer's head.
     pub head: ResponseHead,
     /// What has been read of the answer, put into the client's words.
-    pub tap: Tap,
+    pub tap: Box<Tap>,
     keep_alive: bool,
     surplus: bool,
     /// Nanoseconds since the engine started: when it was sent.
@@ -89,9 +89,9 @@ pub async fn make<'a>(
     worker: &Worker,
     plan: &WorkerPlan,
     order: &Order<'a, '_>,
-    mut tap: Tap,
+    mut tap: Box<Tap>,
     client: Option<&Stream>,
-) -> Result<Open<'a>, (Lost, Tap)> {
+) -> Result<Open<'a>, (Lost, Box<Tap>)> {
     let deadline = worker.timers.deadline();
     let before = order.tried.get();
     let mut fresh = false;
@@ -201,7 +201,10 @@ async fn once<'a>(
             Ok(Some(length)) if (100..200).contains(&head.status) && head.status != 101 => {
                 drop(input.drain(..length))
             }
-            Ok(Some(length)) => break input.split_off(length),
+            Ok(Some(length)) => {
+                input.drain(..length);
+                break std::mem::take(&mut input);
+            }
             Ok(None) => {}
             Err(bad) => return Err(failed(lost(Failure::upstream(Cause::BadResponse(bad))), false)),
         }
@@ -259,6 +262,9 @@ async fn once<'a>(
             return Err(failed(tap.nonsense(&fault, order.request_id), false));
         }
         if is_stream {
+            if tap.is_guarded() {
+                break;
+            }
             if let Some(error) = tap.take_error() {
                 return Err(failed(
                     Lost::refused(error, order.own_credential, None, order.request_id),
@@ -328,7 +334,7 @@ impl Open<'_> {
     }
 
     /// The answer is whole: its connection may serve again, and its endpoint is praised.
-    pub fn settle(mut self, worker: &Worker, upstream: &Upstream) -> Tap {
+    pub fn settle(mut self, worker: &Worker, upstream: &Upstream) -> Box<Tap> {
         let latency = self.first_at.saturating_sub(self.sent_at);
         self.attempt.finish(worker, Outcome::Ok, Some(latency), "");
         if self.keep_alive && self.body.is_received() && !self.surplus {
@@ -338,7 +344,7 @@ impl Open<'_> {
     }
 
     /// The answer was not whole.
-    pub fn abandon(mut self, worker: &Worker, outcome: Outcome, why: &'static str) -> Tap {
+    pub fn abandon(mut self, worker: &Worker, outcome: Outcome, why: &'static str) -> Box<Tap> {
         self.attempt.finish(worker, outcome, None, why);
         self.tap
     }

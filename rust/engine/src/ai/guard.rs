@@ -52,6 +52,7 @@ pub fn request(
             if matches!(masked, Ok(1..)) {
                 let mut out = Vec::with_capacity(body.len());
                 texts.write(&mut out);
+                call.scan = Some(tidegate_dialect::scan::scan(&out).map_err(|fault| bad(&fault))?);
                 edited = Some(out);
             }
             masked

@@ -5,11 +5,11 @@ use tidegate_dialect::{Dialect, Surface, gemini, ollama};
 use super::{Desk, call::Call};
 use crate::log::{escape::json, number::push_decimal};
 
-/// The body, where the call asks for something of the kind. `prefix` is where prompts are.
-pub fn answer(desk: &Desk<'_>, call: &Call, prefix: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(1024);
+/// The body, where the call asks for something of the kind. `prefix` tells where prompts are.
+pub fn answer(desk: &Desk<'_>, call: &Call, prefix: impl FnOnce() -> String) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
     match call.surface {
-        Surface::OpenApi => return Some(desk.ai.prompts.openapi("/", prefix)),
+        Surface::OpenApi => return Some(desk.ai.prompts.openapi("/", &prefix())),
         Surface::Version => ollama::write_version(env!("CARGO_PKG_VERSION"), &mut out),
         Surface::Models => models(desk, call, &mut out)?,
         _ => return None,

@@ -31,9 +31,13 @@ mod words;
 
 use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
-use tidegate_dialect::{ApiError, Dialect, ErrorKind, surface};
+use tidegate_dialect::{
+    ApiError, Dialect, ErrorKind, Surface,
+    embeddings::Form,
+    surface::{self, Asked},
+};
 use tidegate_http1::{BodyLength, RequestFacts};
-use tidegate_plan::{AiRoute, LogContent};
+use tidegate_plan::{AiRoute, LogContent, RequestId};
 
 use crate::{
     answer::{self, Answer},
@@ -121,7 +125,10 @@ pub async fn run(
     // what is asked
     let path = asked_path(exchange);
     let place = match surface::recognise(exchange.head.slice(exchange.head.method_name), &path) {
-        Ok(place) => place,
+        Ok(mut place) => {
+            speaks_mistral(&mut place, exchange);
+            place
+        }
         Err(not) => {
             if !not.allow.is_empty() {
                 answer::push_field(&mut exchange.fields, b"Allow", not.allow.as_bytes());
@@ -148,12 +155,8 @@ pub async fn run(
         }
     };
     let rest = behind_version(&path, exchange);
-    let prefix = String::from_utf8_lossy(&exchange.path()[..exchange.prefix_len.min(exchange.path().len())])
-        .trim_end_matches('/')
-        .to_owned()
-        + "/prompts";
     let mut call = Call::new(worker, exchange, place, rest, key);
-    if let Some(body) = listing::answer(&desk, &call, &prefix) {
+    if let Some(body) = listing::answer(&desk, &call, || prompts_path(exchange)) {
         let answer = Answer { status: 200, content_type: b"application/json", fields: b"", body: &body };
         return answer::send(worker, plan, connection, exchange, Some(route), answer).await;
     }
@@ -238,7 +241,7 @@ pub async fn refuse(
         }
         _ => {}
     }
-    name_request(desk, dialect, exchange, &mut fields);
+    name_request(&desk.plan.shared.plan.server.request_id, dialect, exchange.request_id(), &mut fields);
     let answer = Answer { status, content_type: b"application/json", fields: &fields, body: &body };
     let next = answer::send(desk.worker, desk.plan, connection, exchange, Some(desk.route), answer).await;
     fields.clear();
@@ -246,10 +249,24 @@ pub async fn refuse(
     next
 }
 
+/// Mistral's clients ask at OpenAI's paths, and read answers in words of their own; what they are, they say.
+fn speaks_mistral(place: &mut Asked, exchange: &Exchange) {
+    let agent = exchange.head.field(b"user-agent").unwrap_or_default();
+    if place.dialect == Dialect::OpenAi && agent.starts_with(b"mistral-client-") {
+        match (place.surface, place.embeddings) {
+            (Surface::Chat, _) => place.dialect = Dialect::Mistral,
+            (Surface::Embeddings, Some(Form::OpenAi)) => {
+                place.dialect = Dialect::Mistral;
+                place.embeddings = Some(Form::Mistral);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Tells the client the request's id, in the field where the SDKs of its dialect look for one: they show it with their errors.
-pub fn name_request(desk: &Desk<'_>, dialect: Dialect, exchange: &Exchange, fields: &mut Vec<u8>) {
-    let told = &desk.plan.shared.plan.server.request_id;
-    let id = exchange.request_id().as_bytes();
+pub fn name_request(told: &RequestId, dialect: Dialect, id: &str, fields: &mut Vec<u8>) {
+    let id = id.as_bytes();
     if id.is_empty() {
         return;
     }
@@ -282,6 +299,13 @@ fn reason(kind: ErrorKind) -> &'static str {
     }
 }
 
+/// Where prompts are, below the route's prefix.
+fn prompts_path(exchange: &Exchange) -> String {
+    let path = exchange.path();
+    let prefix = String::from_utf8_lossy(&path[..exchange.prefix_len.min(path.len())]);
+    prefix.trim_end_matches('/').to_owned() + "/prompts"
+}
+
 /// The path as it was written, behind what the route's prefix matched. Model names in it may hold anything, encoded.
 fn asked_path(exchange: &Exchange) -> String {
     let raw = exchange.head.slice(exchange.head.path);
@@ -293,7 +317,7 @@ fn asked_path(exchange: &Exchange) -> String {
         true => &raw[prefix..],
         false => std::str::from_utf8(&normal[prefix..]).unwrap_or(""),
     };
-    if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+    if rest.starts_with('/') { rest.to_owned() } else { ["/", rest].concat() }
 }
 
 /// The path behind the API's version, with the query but without a key in it.

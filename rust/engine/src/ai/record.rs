@@ -1,5 +1,7 @@
 //! The one usage record that every call ends in, written to the journal as a line of JSON.
 
+use std::borrow::Cow;
+
 use tidegate_dialect::{Finish, Surface, Usage};
 use tidegate_limit::Amounts;
 use tidegate_plan::{LogContent, Price, ProviderDialect, Target};
@@ -180,9 +182,18 @@ pub fn price_of<'a>(target: &'a Target, star: &str) -> Option<&'a Price> {
     if target.prices.is_empty() || !target.model.contains('*') {
         return target.price.as_ref();
     }
-    let name = target.model.replace('*', star);
-    let own = target.prices.iter().find(|(known, _)| *known == name).map(|(_, price)| price);
+    let name = served_name(target, star);
+    let own = target.prices.iter().find(|(known, _)| **known == *name).map(|(_, price)| price);
     own.or(target.price.as_ref())
+}
+
+/// The provider's name of the model that a target serves.
+pub fn served_name<'a>(target: &'a Target, star: &str) -> Cow<'a, str> {
+    if target.model.contains('*') {
+        target.model.replace('*', star).into()
+    } else {
+        target.model.as_str().into()
+    }
 }
 
 fn count(worker: &Worker, ai: &PreparedAi, call: &Call) {
@@ -233,10 +244,8 @@ fn render(ai: &PreparedAi, worker: &Worker, call: &Call, exchange: &Exchange, ki
     });
     let provider = target.map(|(_, target)| &ai.plan.providers[target.provider as usize]);
     object.text("routed", target.map_or("", |(model, _)| &model.name));
-    object.text(
-        "served",
-        &target.map_or_else(String::new, |(_, target)| target.model.replace('*', &call.star)),
-    );
+    let served = target.map(|(_, target)| served_name(target, &call.star));
+    object.text("served", served.as_deref().unwrap_or(""));
     object.text("provider", provider.map_or("", |provider| &provider.name));
     object.text("variant", target.map_or("", |(_, target)| &target.variant));
     let credential = provider.and_then(|provider| provider.credentials.get(facts.credential));
@@ -306,28 +315,37 @@ fn finish_name(finish: Finish) -> &'static str {
     }
 }
 
+fn quoted(value: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    json(value.as_bytes(), out);
+    out.push(b'"');
+}
+
 /// A JSON object that is being written, behind its first member.
 struct Object<'a>(&'a mut Vec<u8>);
 
 impl Object<'_> {
+    // Inlined: names are literals, whose bytes are then stored instead of copied by a call for each.
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
     }
 
+    #[inline(always)]
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
-        self.0.push(b'"');
-        json(value.as_bytes(), self.0);
-        self.0.push(b'"');
+        quoted(value, self.0);
     }
 
+    #[inline(always)]
     fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         push_decimal(value, self.0);
     }
 
+    #[inline(always)]
     fn maybe(&mut self, name: &str, value: Option<u64>) {
         match value {
             Some(value) => self.number(name, value),

@@ -68,7 +68,7 @@ pub async fn run(
         let request = batch.own();
         if let (Some(own), Some(request)) = (batch.share(answer, call.facts.served), request) {
             call.embed = Some(request);
-            tap = Tap::new(call, tap.provider(), false, exchange.request_id(), false);
+            *tap = Tap::new(call, tap.provider(), false, exchange.request_id(), false);
             tap.vectors(own);
         }
     }
@@ -90,7 +90,7 @@ pub async fn whole(
     connection: &mut Connection,
     exchange: &mut Exchange,
     call: &mut Call,
-    mut tap: Tap,
+    mut tap: Box<Tap>,
     content_type: &[u8],
 ) -> Next {
     call.facts.usage = tap.usage(call.input_estimate);
@@ -131,7 +131,7 @@ fn heard(call: &mut Call, tap: &mut Tap) {
 /// What every good answer tells of the gateway: who answered, and what is left of the key's limits.
 fn told(desk: &Desk<'_>, call: &Call, exchange: &Exchange, fields: &mut Vec<u8>) {
     let ai = desk.ai;
-    super::name_request(desk, call.dialect, exchange, fields);
+    super::name_request(&desk.plan.shared.plan.server.request_id, call.dialect, exchange.request_id(), fields);
     if let Some((model, target)) = call.facts.served {
         let model = &ai.plan.models[model as usize];
         push_field(fields, b"X-Tidegate-Model", model.name.as_bytes());
@@ -265,10 +265,9 @@ pub async fn joined(
         return events(desk, connection, exchange, call, &mut source, 0).await.next;
     }
     // A whole answer: all of it is gathered first.
-    let Source::Joined { mut follower, tap, deadline, .. } = source else {
+    let Source::Joined { mut follower, mut tap, deadline, .. } = source else {
         return Next::Close(Close::Failed);
     };
-    let mut tap = *tap;
     let mut bytes = Vec::new();
     let most = desk.ai.plan.models[call.model as usize].between_tokens_ms;
     let end = loop {
@@ -299,7 +298,7 @@ pub async fn reused(
     connection: &mut Connection,
     exchange: &mut Exchange,
     call: &mut Call,
-    tap: Tap,
+    tap: Box<Tap>,
 ) -> Next {
     whole(desk, connection, exchange, call, tap, b"application/json").await
 }
@@ -348,7 +347,7 @@ async fn events(
     let stalled_ms = model.between_tokens_ms;
     source.deadline().set(bounded(worker, due, stalled_ms));
     // All of it may have come with its beginning.
-    let mut step = source.is_over().then_some(Step::More);
+    let mut step = (source.is_over() || source.tap().has_failed()).then_some(Step::More);
     loop {
         match step.take() {
             None => {}

@@ -4,7 +4,7 @@ use std::{cell::Cell, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tidegate_dialect::{ApiError, Dialect, ErrorKind, Surface, headers::headroom};
 use tidegate_limit::Metric;
-use tidegate_plan::{CredentialScheme, FallbackCause, Model, ProviderDialect};
+use tidegate_plan::{CredentialScheme, FallbackCause, Model, ModelBalance, ProviderDialect};
 use tidegate_upstream::Tried as Endpoints;
 
 use super::{
@@ -58,7 +58,7 @@ pub async fn call(
         Reuse::Ask => {}
         Reuse::Kept(tap) => {
             return match admit::count(desk, call) {
-                Ok(()) => relay::reused(desk, connection, exchange, call, *tap).await,
+                Ok(()) => relay::reused(desk, connection, exchange, call, tap).await,
                 Err(error) => refuse(desk, connection, exchange, call.dialect, error).await,
             };
         }
@@ -81,7 +81,7 @@ pub async fn call(
         && let Ok(request) = call.embed(body).cloned()
         && request.inputs.len() < batch.inputs as usize
     {
-        match desk.worker.batches.gather(call, &request, batch).await {
+        match Box::pin(desk.worker.batches.gather(call, &request, batch)).await {
             Batched::Lead(leads) => {
                 call.embed = leads.merged().or(Some(request));
                 // Merged or not, it is written anew: so that the answer is read as vectors.
@@ -89,7 +89,7 @@ pub async fn call(
                 lead = Some(leads);
             }
             Batched::Wait(share) => {
-                if let Some(next) = shared(desk, connection, exchange, call, share).await {
+                if let Some(next) = Box::pin(shared(desk, connection, exchange, call, share)).await {
                     return next;
                 }
             }
@@ -98,7 +98,7 @@ pub async fn call(
     }
     match chain(desk, Some(&connection.stream), exchange, call, body).await {
         Ok(Served::Opened(opened)) => relay::run(desk, connection, exchange, call, *opened, lead).await,
-        Ok(Served::Echo(tap)) => relay::whole(desk, connection, exchange, call, *tap, &[]).await,
+        Ok(Served::Echo(tap)) => relay::whole(desk, connection, exchange, call, tap, &[]).await,
         Err(lost) if lost.cause == LostCause::ClientGone => {
             call.facts.outcome = Outcome::ClientGone;
             exchange.failed(Failure::client(Cause::ClientGone));
@@ -128,7 +128,7 @@ async fn shared(
     desk.worker.look_at_clock();
     call.facts.served = served;
     call.facts.attempts = 1;
-    let mut tap = Tap::new(call, Dialect::OpenAi, false, exchange.request_id(), false);
+    let mut tap = Box::new(Tap::new(call, Dialect::OpenAi, false, exchange.request_id(), false));
     tap.vectors(answer);
     Some(relay::whole(desk, connection, exchange, call, tap, b"application/json").await)
 }
@@ -150,7 +150,7 @@ async fn chain<'a>(
     body: &[u8],
 ) -> Result<Served<'a>, Lost> {
     let ai = desk.ai;
-    let mut asked = vec![call.model];
+    let mut asked = Vec::new();
     loop {
         let lost = match admit::reserve(desk, call) {
             Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, &asked)).await {
@@ -166,6 +166,9 @@ async fn chain<'a>(
             }
         };
         let LostCause::Other(cause) = lost.cause else { return Err(lost) };
+        if asked.is_empty() {
+            asked.push(call.model);
+        }
         // Its own fallbacks first, then those of the models before it.
         let next = asked.iter().rev().find_map(|model| {
             let fallback = ai.plan.models[*model as usize].fallback.iter();
@@ -265,14 +268,18 @@ pub async fn targets<'a>(
         if !passes && (call.surface.is_chat() || call.surface == Surface::CountTokens) {
             call.chat(body).map_err(|fault| bad_request(&fault, exchange))?;
         }
-        let (served, second) = {
-            let first = one(desk, client, exchange, call, body, model, choice, due, near, &at_endpoints.1);
-            match &model.hedge {
-                None => (first.await, None),
-                Some(hedge) => {
-                    prepared.hedged.call();
-                    hedged(desk, client, exchange, call, body, model, hedge, first, &wanted, tried, due).await
-                }
+        let (served, second) = match &model.hedge {
+            None => (
+                one(desk, client, exchange, call, body, model, choice, due, near, &at_endpoints.1).await,
+                None,
+            ),
+            Some(hedge) => {
+                prepared.hedged.call();
+                let first =
+                    one(desk, client, exchange, call, body, model, choice, due, near, &at_endpoints.1);
+                let both =
+                    hedged(desk, client, exchange, call, body, model, hedge, first, &wanted, tried, due);
+                Box::pin(both).await
             }
         };
         if let Some(second) = second {
@@ -399,7 +406,7 @@ pub async fn one<'a>(
     let Desk { worker, plan, ai, .. } = desk;
     let target = &model.targets[choice.target];
     let provider = &ai.plan.providers[target.provider as usize];
-    let name = target.model.replace('*', &call.star);
+    let name = record::served_name(target, &call.star);
     let same = compose::is_same(call.dialect, call.surface, provider.dialect);
     let request_id = exchange.request_id();
     if provider.dialect == ProviderDialect::Echo {
@@ -453,16 +460,18 @@ pub async fn one<'a>(
     let state = &ai.models[call.model as usize].states[choice.target];
     let in_flight = InFlight::new(state);
     let keep = call.keep.is_some() || call.lead.is_some();
-    let tap = Tap::new(call, chat_dialect(provider.dialect), same, request_id, keep);
+    let tap = Box::new(Tap::new(call, chat_dialect(provider.dialect), same, request_id, keep));
     let open = attempt::make(worker, plan, &order, tap, client).await.map_err(|(lost, _)| lost)?;
     state.warmed(choice.credential);
-    let told = headroom(attempt::fields(&open.head), crate::unix_milliseconds() / 1000);
-    let shares = [told.requests, told.tokens].into_iter().flatten().filter_map(|room| {
-        let limit = room.limit.filter(|limit| *limit > 0)?;
-        Some(room.remaining.saturating_mul(1000) / limit)
-    });
-    if let Some(thousandths) = shares.min() {
-        state.left(choice.credential, thousandths, worker.now());
+    if model.balance == ModelBalance::Headroom {
+        let told = headroom(attempt::fields(&open.head), crate::unix_milliseconds() / 1000);
+        let shares = [told.requests, told.tokens].into_iter().flatten().filter_map(|room| {
+            let limit = room.limit.filter(|limit| *limit > 0)?;
+            Some(room.remaining.saturating_mul(1000) / limit)
+        });
+        if let Some(thousandths) = shares.min() {
+            state.left(choice.credential, thousandths, worker.now());
+        }
     }
     Ok(Served::Opened(Box::new(Opened { open, upstream, choice, in_flight, due })))
 }

@@ -4,7 +4,7 @@
 //! pass as they are, and are only looked at.
 
 use tidegate_dialect::{
-    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Reply, Source,
+    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Part, Reply, Source,
     Surface, Usage,
     convert::{Gather, replay},
     embeddings::{self, EmbedAnswer, EmbedRequest, Form},
@@ -131,7 +131,8 @@ impl Tap {
     pub fn replay(&mut self, bytes: &[u8], is_stream: bool) -> Result<(), Fault> {
         if is_stream {
             self.feed(bytes)?;
-            self.finish()
+            // A stream with an end of its own is over already.
+            if self.is_ended() { Ok(()) } else { self.finish() }
         } else {
             self.whole(bytes.to_vec(), b"application/json")
         }
@@ -146,6 +147,7 @@ impl Tap {
         self.ended = true;
         self.usage = answer.usage;
         self.finish = answer.choices.first().map(|choice| choice.finish);
+        self.written = answer.choices.iter().flat_map(|choice| &choice.parts).map(words_of).sum();
         if self.wants_stream {
             let mut events = Vec::new();
             replay(answer, &mut events);
@@ -193,13 +195,8 @@ impl Tap {
         match &mut self.mode {
             Mode::Fresh => return Err(Fault::syntax("The stream was empty.")),
             Mode::Pass(passed) => {
-                let before = self.out.len();
                 passed.finish(&mut self.out);
                 self.ended |= passed.is_whole();
-                if !self.ended {
-                    // Half an event, behind which no error could be read.
-                    self.out.truncate(before);
-                }
             }
             Mode::Translate { reader, events, .. } | Mode::Gather { reader, events, .. } => {
                 reader.finish(events)?;
@@ -332,13 +329,12 @@ impl Tap {
             return Err(Fault::syntax("The provider's answer is not JSON."));
         }
         if self.same && !self.wants_stream {
-            let facts = pass_through_usage(self.provider, &body);
-            if facts.usage.source == Source::Unknown
-                && !body.trim_ascii_start().starts_with(b"{")
-                && !body.trim_ascii_start().starts_with(b"[")
-            {
-                return Err(Fault::syntax("The provider's answer is not JSON."));
+            // Half an answer, or a page: it passes as it is, so its ends are all that is looked at.
+            let ends = (body.trim_ascii().first(), body.trim_ascii().last());
+            if !matches!(ends, (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))) {
+                return Err(Fault::syntax("The provider's answer is not JSON, or not whole."));
             }
+            let facts = pass_through_usage(self.provider, &body);
             self.usage = facts.usage;
             self.finish = facts.finish;
             self.written = body.len() as u64 / 2;
@@ -459,6 +455,11 @@ impl Tap {
         self.error.is_some()
     }
 
+    /// Whether a guard stopped it: that is told to the client, and nobody else is asked.
+    pub fn is_guarded(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.code.as_deref() == Some("guard_blocked"))
+    }
+
     /// Whether anything came that the client waits for.
     pub fn has_content(&self) -> bool {
         self.content
@@ -523,5 +524,14 @@ impl Tap {
             Mode::Pass(passed) => passed.facts().finish,
             _ => self.finish,
         }
+    }
+}
+
+/// Bytes of what the model wrote.
+fn words_of(part: &Part) -> u64 {
+    match part {
+        Part::Text { text, .. } | Part::Refusal { text } | Part::Thinking { text, .. } => text.len() as u64,
+        Part::ToolCall { name, arguments, .. } => (name.len() + arguments.len()) as u64,
+        _ => 0,
     }
 }

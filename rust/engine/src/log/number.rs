@@ -6,14 +6,21 @@ use std::{io::Write as _, net::IpAddr, time::Duration};
 pub(crate) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    // Two digits for each division, which is what this costs.
+    while number >= 100 {
+        at -= 2;
+        let pair = (number % 100) as u8;
+        digits[at] = b'0' + pair / 10;
+        digits[at + 1] = b'0' + pair % 10;
+        number /= 100;
+    }
+    if number >= 10 {
         at -= 1;
         digits[at] = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            break;
-        }
     }
+    at -= 1;
+    digits[at] = b'0' + number as u8;
     out.extend_from_slice(&digits[at..]);
 }
 
