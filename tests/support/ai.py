@@ -258,16 +258,6 @@ def is_an_error(body: bytes, dialect: str) -> None:
             assert told[-1]["error"]["message"]
 
 
-def test_bytes_that_trickle_in_are_the_same_stream(run: Start, provide: Provide) -> None:
-    odd = ("Ti", "de “é” ", "\U0001f30a turns", "\n\nat six.")
-    providers = {name: provide(name, m=Script(text=odd, trickle=True)) for name in DIALECTS}
-    gateway = run(config(providers))
-    for name in providers:
-        for dialect in ("openai", "anthropic"):
-            response = ask(gateway, f"{name}-m", dialect=dialect, stream=True)
-            assert said(response, dialect, stream=True) == "".join(odd), name
-
-
 def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
     """The usage records of the test, oldest first, once there are so many."""
     since = dt.datetime.fromtimestamp(gateway.since, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -278,5 +268,4 @@ def usage(gateway: Tidegate, count: int = 1) -> list[dict[str, Any]]:
         rows = [row for row in told.json() if row["started_ms"] + 1 > gateway.since * 1000]
         return rows if len(rows) >= count else None
 
-    rows = until(look, f"{count} usage records") or []
-    return rows
+    return until(look, f"{count} usage records") or []

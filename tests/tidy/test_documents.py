@@ -60,7 +60,8 @@ def test_every_metric_that_is_rendered_is_documented() -> None:
 def test_every_code_and_header_field_of_ai_calls_is_documented() -> None:
     page = text("docs/ai.md")
     journey = {name: text(name).split("#[cfg(test)]")[0] for name in sources(".rs") if "/engine/src/ai/" in name}
-    written = "\n".join(journey.values()) + text("rust/prompt/src/openapi.rs") + text("python/tidegate/model/defaults.py")
+    elsewhere = ("rust/prompt/src/openapi.rs", "python/tidegate/model/defaults.py")
+    written = "\n".join((*journey.values(), *(text(name) for name in elsewhere)))
     fields = set(re.findall(r'"(X-Tidegate-[A-Za-z-]+)"', written))
     assert len(fields) >= 5, "fields are literals"
     assert fields == set(re.findall(r"X-Tidegate-[A-Za-z]+(?:-[A-Za-z]+)*", page))

@@ -49,7 +49,7 @@ def ask(gateway: Tidegate, path: str, body: object, **headers: str) -> tuple[int
 @pytest.mark.parametrize("example", [file.parent.name for file in EXAMPLES])
 def test_an_example_serves(example: str, start: Start, around: dict[str, str]) -> None:
     gateway = started(example, start, around)
-    assert gateway.admin("/readyz").status == 200
+    assert gateway.control("/readyz").status == 200
     method, target, status = ANSWERS[example]
     key = {"Authorization": f"Bearer {around['SEARCH_KEY']}"} if example == "ai-gateway" else {}
     assert once(gateway.address, method, target, key).status == status
@@ -61,6 +61,17 @@ HELLO = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 def test_the_first_example_answers_a_first_ai_call_without_an_account(start: Start, around: dict[str, str]) -> None:
     status, answer = ask(started("first", start, around), "/ai/v1/chat/completions", HELLO)
     assert (status, answer["choices"][0]["message"]["content"]) == (200, "hello")  # type: ignore[index]
+
+
+def test_the_model_without_an_account_says_what_it_can_t_do(start: Start, around: dict[str, str]) -> None:
+    gateway = started("first", start, around)
+    for path, body in (
+        ("/ai/v1/embeddings", {"model": "echo", "input": "a"}),
+        ("/ai/v1/messages/count_tokens", HELLO),
+        ("/ai/v1/images/generations", {"model": "echo", "prompt": "a"}),
+    ):
+        status, answer = ask(gateway, path, body)
+        assert status == 400, (path, answer)
 
 
 def test_the_ai_gateway_asks_for_a_key_and_keeps_its_promises(start: Start, around: dict[str, str]) -> None:

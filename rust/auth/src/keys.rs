@@ -39,7 +39,9 @@ pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 /// not looked at: as a secret of the client's the id is worth what a bearer token is.
 pub fn aws_access_key(authorization: &[u8]) -> Option<&[u8]> {
     let parameters = credentials(authorization, b"AWS4-HMAC-SHA256")?;
-    let scope = parameters.split(|byte| *byte == b',').find_map(|part| part.trim_ascii().strip_prefix(b"Credential="))?;
+    let scope = parameters
+        .split(|byte| *byte == b',')
+        .find_map(|part| part.trim_ascii().strip_prefix(b"Credential="))?;
     scope.split(|byte| *byte == b'/').next().filter(|id| !id.is_empty() && id.len() < scope.len())
 }
 

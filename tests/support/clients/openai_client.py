@@ -78,8 +78,7 @@ def responses(base: str, key: str, model: str) -> Any:
 def responses_stream(base: str, key: str, model: str) -> Any:
     kinds: list[str] = []
     with client(base, key).responses.stream(model=model, input=QUESTION) as events:
-        for event in events:
-            kinds.append(event.type)
+        kinds += [event.type for event in events]
         got = events.get_final_response()
     pieces = kinds.count("response.output_text.delta")
     return {"text": got.output_text, "pieces": pieces, "finish": got.status, "last": kinds[-1]}

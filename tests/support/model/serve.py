@@ -1,4 +1,4 @@
-"""Runs llama.cpp's own server with the model of a package, on a free port that it prints, until its standard input ends.
+"""Runs llama.cpp's own server with the model of a package, on a free port that it prints, until its input ends.
 
 It runs in the environment that `tools/model` makes, and knows nothing of these tests.
 """
@@ -30,7 +30,8 @@ def main() -> None:
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         parameters.n_batch = parameters.n_ubatch = 512
     server = xllamacpp.Server(parameters)
-    print(server.listening_address, flush=True)
+    sys.stdout.write(f"{server.listening_address}\n")
+    sys.stdout.flush()
     sys.stdin.read()
     os._exit(0)
 

@@ -88,8 +88,9 @@ def whole(asked: Asked, script: Script) -> Any:
         content.append({"type": "thinking", "thinking": script.thought, "signature": script.signature})
     if script.text:
         content.append({"type": "text", "text": script.said})
-    for call in script.calls:
-        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)})
+    content += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)} for call in script.calls
+    ]
     return {
         "id": "msg_fake",
         "type": "message",
@@ -104,7 +105,7 @@ def whole(asked: Asked, script: Script) -> Any:
 
 def frames(asked: Asked, script: Script) -> list[bytes]:
     begun = {**usage(script.usage), "output_tokens": 1} if script.usage else {}
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_fake",
         "type": "message",
         "role": "assistant",
@@ -122,8 +123,8 @@ def frames(asked: Asked, script: Script) -> list[bytes]:
         out.append(event("content_block_start", {"type": "content_block_start", "index": at, "content_block": opened}))
         if at == 0:
             out.append(event("ping", {"type": "ping"}))
-        for delta in deltas:
-            out.append(event("content_block_delta", {"type": "content_block_delta", "index": at, "delta": delta}))
+        told = [{"type": "content_block_delta", "index": at, "delta": delta} for delta in deltas]
+        out.extend(event("content_block_delta", delta) for delta in told)
         out.append(event("content_block_stop", {"type": "content_block_stop", "index": at}))
         at += 1
 

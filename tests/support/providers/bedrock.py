@@ -148,8 +148,9 @@ def whole(asked: Asked, script: Script) -> Any:
         content.append({"reasoningContent": {"reasoningText": {"text": script.thought, "signature": script.signature}}})
     if script.text:
         content.append({"text": script.said})
-    for call in script.calls:
-        content.append({"toolUse": {"toolUseId": call.id, "name": call.name, "input": dict(call.arguments)}})
+    content += [
+        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": dict(call.arguments)}} for call in script.calls
+    ]
     return {
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": STOPS[script.ends],
@@ -166,8 +167,7 @@ def frames(asked: Asked, script: Script) -> list[bytes]:
         nonlocal at
         if opened is not None:  # texts begin with their first delta
             out.append(frame("contentBlockStart", {"contentBlockIndex": at, "start": opened}))
-        for delta in deltas:
-            out.append(frame("contentBlockDelta", {"contentBlockIndex": at, "delta": delta}))
+        out.extend(frame("contentBlockDelta", {"contentBlockIndex": at, "delta": delta}) for delta in deltas)
         out.append(frame("contentBlockStop", {"contentBlockIndex": at}))
         at += 1
 

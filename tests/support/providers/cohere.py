@@ -102,8 +102,8 @@ def frames(asked: Asked, script: Script) -> list[bytes]:
     if script.thought:
         begun = {"message": {"content": {"type": "thinking", "thinking": ""}}}
         out.append(one("content-start", index=at, delta=begun))
-        for piece in pieces(script.thought):
-            out.append(one("content-delta", index=at, delta={"message": {"content": {"thinking": piece}}}))
+        thoughts = [{"message": {"content": {"thinking": piece}}} for piece in pieces(script.thought)]
+        out += [one("content-delta", index=at, delta=delta) for delta in thoughts]
         out.append(one("content-end", index=at))
         at += 1
     if script.calls:

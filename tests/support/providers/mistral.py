@@ -11,6 +11,21 @@ from tests.support.providers.script import Asked, Script, reason
 from tests.support.providers.wording import arguments, bearer, data, must, pieces
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
+TAKEN = {
+    *("model", "messages", "stream", "temperature", "top_p", "top_k", "max_tokens", "min_tokens", "stop", "n"),
+    *("random_seed", "presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs", "top_logprobs"),
+    *("metadata", "response_format", "tools", "tool_choice", "parallel_tool_calls", "prediction", "prompt_mode"),
+    *(
+        "reasoning_effort",
+        "guardrails",
+        "safe_prompt",
+        "prompt_logprobs",
+        "top_prompt_logprobs",
+        "prompt_cache_key",
+        "service_tier",
+    ),
+}
+"""The fields of its SDK's chat request; all others are refused (422)."""
 PREFIX = ""
 
 
@@ -21,8 +36,8 @@ def credential(request: Request) -> str | None:
 def read(request: Request) -> Asked:
     asked = openai.read(request)
     if asked.surface == "chat":
-        for name in ("max_completion_tokens", "seed", "stream_options", "user", "logprobs"):
-            must(name not in asked.body, f"Mistral takes no `{name}`")
+        for name in asked.body:
+            must(name in TAKEN, f"Mistral takes no `{name}`")
         for message in asked.body["messages"]:
             must(message["role"] != "developer", "Mistral knows no developer")
             for call in message.get("tool_calls") or []:
@@ -74,8 +89,8 @@ def frames(asked: Asked, script: Script) -> list[bytes]:
         return data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
 
     out = [chunk({"role": "assistant", "content": ""})]
-    for piece in pieces(script.thought):
-        out.append(chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": piece}]}]}))
+    thoughts = [{"type": "thinking", "thinking": [{"type": "text", "text": piece}]} for piece in pieces(script.thought)]
+    out += [chunk({"content": [thought]}) for thought in thoughts]
     out += [chunk({"content": piece}) for piece in script.text]
     last: dict[str, Any] = {"content": ""}
     if script.calls:

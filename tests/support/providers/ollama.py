@@ -37,7 +37,7 @@ def read(request: Request) -> Asked:
         texts(body.get("input"))
         return Asked(model=body["model"], stream=False, surface="embeddings", body=body, request=request)
     tools_by_function(body)
-    messages = body.get("messages")
+    messages: Any = body.get("messages")
     must(isinstance(messages, list) and messages, "no messages")
     results: list[str] = []
     for message in messages:

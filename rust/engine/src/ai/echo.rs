@@ -11,7 +11,7 @@ use super::{
 
 /// Answers a call. Streams come word by word, all at once.
 pub fn answer(call: &Call, request_id: &str) -> Result<Tap, Lost> {
-    let Some(chat) = &call.chat else {
+    let Some(chat) = call.chat.as_ref().filter(|_| call.surface.is_chat()) else {
         let fault = tidegate_dialect::Fault::unsupported(call.surface.as_str());
         let error = errors::from_fault(&fault, request_id);
         let cause = LostCause::Other(FallbackCause::Down);

@@ -355,9 +355,7 @@ async fn events(
                 source.deadline().set(bounded(worker, due, stalled_ms));
                 if source.is_over() || source.tap().has_failed() {
                     let tap = source.tap();
-                    // What passes may have held back its last event, also where it has told its end before.
-                    let ended =
-                        (tap.is_ended() && !tap.is_passing()) || (tap.finish().is_ok() && tap.is_ended());
+                    let ended = tap.is_ended() || (tap.finish().is_ok() && tap.is_ended());
                     match tap.take_error() {
                         Some(error) => {
                             let guarded = error.code.as_deref() == Some("guard_blocked");
