@@ -82,8 +82,7 @@ def calls(family: str) -> list[tuple[str, str]]:
     """All that a family's SDK is asked to do."""
     out = []
     for dialect in DIALECTS:
-        for scenario in ("plain", "stream"):
-            out.append((scenario, f"by-{dialect}-plain"))
+        out += [(scenario, f"by-{dialect}-plain") for scenario in ("plain", "stream")]
         out += [
             ("tools", f"by-{dialect}-tools"),
             ("tools_stream", f"by-{dialect}-tools"),
