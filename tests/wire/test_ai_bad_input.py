@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, bearing, config, data, post, refusal, said, usage
 from tests.support.client import message, once

@@ -6,9 +6,8 @@ import json
 import time
 
 import pytest
-
 from tests.conftest import Provide, Start
-from tests.support.ai import KEY, ASK, ask, begin, chunks, config, refusal, said, text_of, usage
+from tests.support.ai import ASK, KEY, ask, begin, chunks, config, refusal, said, text_of, usage
 from tests.support.providers import Gate, Raw, Script
 from tests.support.waiting import until
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, bearing, config, post, refusal, said, usage
 from tests.support.client import once
@@ -145,7 +145,7 @@ def test_a_budget_that_is_spent_is_told_in_the_client_s_dialect(run: Start, prov
     assert len(provider.asked) <= 2
 
 
-def _bounded(dialect: str) -> dict[str, int]:
+def _bounded(dialect: str) -> dict[str, Any]:
     return {"max_tokens": 1} if dialect == "anthropic" else {}
 
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, begin, chunks, config, post, said, text_of, usage
 from tests.support.providers import DIALECTS, Gate, Script

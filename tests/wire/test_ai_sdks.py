@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-
 from tests.support.ai import KEY, config, usage
 from tests.support.clients import FAMILIES, call
 from tests.support.gateway import Tidegate

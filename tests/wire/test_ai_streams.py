@@ -1,4 +1,4 @@
-"""Streams on their way: what passes as it is, what is hidden, how they break off, what becomes of them without a client."""
+"""Streams on their way: what passes as it is, how they break off, what becomes of them without a client."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import json
 from typing import Any
 
 import pytest
-
 from tests.conftest import Provide, Start
-from tests.support.ai import ASK, KEY, ask, bearing, begin, chunks, config, data, is_an_error, post, said, text_of, usage
+from tests.support.ai import (
+    ASK,
+    KEY,
+    ask,
+    bearing,
+    begin,
+    chunks,
+    config,
+    data,
+    is_an_error,
+    post,
+    said,
+    text_of,
+    usage,
+)
 from tests.support.client import message
-from tests.support.http import Ended
 from tests.support.gateway import Tidegate
+from tests.support.http import Ended
 from tests.support.providers import DIALECTS, Gate, Provider, Script
-from tests.support.providers.bedrock import unframed
 from tests.support.providers.script import SCRIPTS, Asked
 from tests.support.waiting import until
 
@@ -58,7 +70,7 @@ def test_a_stream_in_the_client_s_own_dialect_passes_byte_for_byte(run: Start, p
 
     provider = provide(dialect, m=Script(edit=edit))
     gateway = run(config({"a": provider}))
-    asking = {"stream_options": {"include_usage": True}} if dialect == "openai" else {}
+    asking: dict[str, Any] = {"stream_options": {"include_usage": True}} if dialect == "openai" else {}
     response = ask(gateway, "a-m", dialect=dialect, stream=True, **asking)
     assert response.status == 200
     assert response.body == b"".join(edit(DIALECTS[dialect].frames(provider.last(), Script())))
@@ -85,7 +97,7 @@ def test_unknown_fields_of_a_request_reach_a_provider_of_the_same_dialect(
 ) -> None:
     provider = provide(dialect)
     gateway = run(config({"a": provider}))
-    odd = {"brand_new": {"deep": [1.5, "é", None, {"a": 10000000000000000000001}]}}
+    odd: dict[str, Any] = {"brand_new": {"deep": [1.5, "é", None, {"a": 10000000000000000000001}]}}
     assert ask(gateway, "a-plain", dialect=dialect, **odd).status == 200
     assert provider.last().body["brand_new"] == odd["brand_new"]
     assert provider.last().model == "plain"
@@ -103,7 +115,7 @@ def test_only_the_model_is_changed_in_the_bytes_of_a_request_to_the_same_dialect
 def test_usage_is_asked_for_and_hidden_from_clients_that_did_not_ask(run: Start, provide: Provide, wants: bool) -> None:
     provider = provide("openai")
     gateway = run(config({"a": provider}))
-    more = {"stream_options": {"include_usage": True}} if wants else {}
+    more: dict[str, Any] = {"stream_options": {"include_usage": True}} if wants else {}
     response = ask(gateway, "a-cached", stream=True, **more)
     assert provider.last().body["stream_options"] == {"include_usage": True}
     told = [event for event in data(response.body) if event != "[DONE]" and event.get("usage")]

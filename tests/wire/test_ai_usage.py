@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.conftest import Provide, Start
 from tests.support.ai import ASK, KEY, ask, config, usage
 from tests.support.gateway import command

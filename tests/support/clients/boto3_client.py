@@ -1,4 +1,4 @@
-"""boto3's bedrock-runtime: converse and converse-stream. The key is the access key's id; what signs with it is not looked at."""
+"""boto3's bedrock-runtime: converse and converse-stream. The key is the access key's id."""
 
 from __future__ import annotations
 

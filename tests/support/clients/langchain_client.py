@@ -40,8 +40,7 @@ def tools(base: str, key: str, model: str) -> Any:
     messages: list[Any] = [HumanMessage(QUESTION)]
     first = bound.invoke(messages)
     messages.append(first)
-    for call in first.tool_calls:
-        messages.append(ToolMessage(result_of(call["args"]), tool_call_id=call["id"]))
+    messages += [ToolMessage(result_of(call["args"]), tool_call_id=call["id"]) for call in first.tool_calls]
     then = bound.invoke(messages)
     calls = [[call["name"], call["args"]] for call in first.tool_calls]
     return {"finish": first.response_metadata["finish_reason"], "calls": calls, "text": then.content}

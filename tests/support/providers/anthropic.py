@@ -104,7 +104,7 @@ def whole(asked: Asked, script: Script) -> Any:
 
 def frames(asked: Asked, script: Script) -> list[bytes]:
     begun = {**usage(script.usage), "output_tokens": 1} if script.usage else {}
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_fake",
         "type": "message",
         "role": "assistant",

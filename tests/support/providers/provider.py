@@ -61,7 +61,7 @@ class Provider:
     @property
     def config(self) -> dict[str, Any]:
         """As an entry of `ai.providers`."""
-        return {"dialect": self.dialect, "base_url": self.url, "api_key": sorted(self.keys)[0]}
+        return {"dialect": self.dialect, "base_url": self.url, "api_key": min(self.keys)}
 
     @property
     def port(self) -> int:
