@@ -39,7 +39,7 @@ rust-test:
 	cargo test --workspace --all-features
 	cargo test --manifest-path bench/openloop/Cargo.toml
 	cargo test --manifest-path bench/provider/Cargo.toml
-	rust/fuzz/smoke.sh
+	rust/fuzz/smoke.sh --seconds 5
 
 # The built wheel, installed in .venv as a user would install it.
 wheel: $(STAMP)

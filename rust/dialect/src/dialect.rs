@@ -76,6 +76,10 @@ impl Dialect {
         {
             return Err(Fault::stateful(field));
         }
+        // (Responses may build on what the provider keeps, and say nothing more.)
+        if request.messages.is_empty() && self != Self::Responses {
+            return Err(Fault::missing("messages"));
+        }
         let mut left_out = Written::default();
         let request = crate::reach::reachable(request, self, target, &mut left_out)?;
         let request = request.as_ref();

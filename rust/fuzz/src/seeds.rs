@@ -1,9 +1,11 @@
-//! Seeds: the cases of `tests/corpus/http1`, the golden plans, and a few headers of the PROXY protocol.
+//! Seeds: the cases of `tests/corpus/http1`, the golden plans and conversations, a few headers of the PROXY protocol.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use crate::dialects::NAMES;
 
 /// Larger inputs cost a fuzzer more than they find.
 const LARGEST: usize = 16 * 1024;
@@ -17,6 +19,12 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
         "chunk" => cases(|_| true).iter().filter_map(|seed| after_head(seed)).collect(),
         "plan" => files("tests/golden/plan", "json").iter().filter_map(|path| fs::read(path).ok()).collect(),
         "proxy_protocol" => proxy_headers(),
+        "requests" => goldens("request"),
+        "answers" => goldens("answer"),
+        "streams" => streams(),
+        "body" => goldens("request").into_iter().map(|seed| seed[1..].to_vec()).collect(),
+        "sse" | "frames" => streams().into_iter().map(|seed| seed[1..].to_vec()).collect(),
+        "guard" => texts(),
         _ => Vec::new(),
     };
     if name != "plan" {
@@ -73,6 +81,46 @@ fn bytes(value: &Value) -> Option<Vec<u8>> {
         }
         _ => None,
     }
+}
+
+/// What comes in in the golden conversations, behind the byte that picks the dialect.
+fn goldens(sort: &str) -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for path in files(&format!("tests/golden/dialect/{sort}"), "json") {
+        let case: Value = serde_json::from_slice(&fs::read(&path).unwrap_or_default()).unwrap_or_default();
+        seeds.extend(behind_dialect(&path, case["input"].to_string().as_bytes()));
+    }
+    assert!(!seeds.is_empty(), "the goldens are beside this crate");
+    seeds
+}
+
+fn streams() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for path in files("tests/golden/dialect/stream", "txt") {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let input = text.split_once("== from\n").and_then(|(_, rest)| rest.split("== to ").next());
+        seeds.extend(input.and_then(|input| behind_dialect(&path, input.as_bytes())));
+    }
+    assert!(!seeds.is_empty(), "the goldens are beside this crate");
+    seeds
+}
+
+fn behind_dialect(path: &Path, input: &[u8]) -> Option<Vec<u8>> {
+    let name = path.file_stem()?.to_str()?.split('-').next()?;
+    let dialect = NAMES.iter().position(|known| *known == name)?;
+    Some([&[u8::try_from(dialect).ok()?], input].concat())
+}
+
+fn texts() -> Vec<Vec<u8>> {
+    [
+        "My card is 4111 1111 1111 1111, my mail ann@example.org, call +49 170 1234567.",
+        "DE89 3704 0044 0532 0130 00 and 192.0.2.17, 2001:db8::1, 078-05-1120",
+        "the Project Tide is secret, Ebbe too; 123-abc [pii_1] [PII_2] [x",
+        "sk-ant-REDACTED and AKIAIOSFODNN7EXAMPLE",
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n-----END PRIVATE KEY-----\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 fn proxy_headers() -> Vec<Vec<u8>> {

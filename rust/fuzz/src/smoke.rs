@@ -12,8 +12,8 @@ use crate::{Run, TARGETS, seeds};
 /// Inputs grow no further than this.
 const LARGEST: usize = 16 * 1024;
 
-/// What mutations insert: the bytes on which readings of HTTP differ.
-const WORDS: [&[u8]; 34] = [
+/// What mutations insert: the bytes on which readings of HTTP differ, then those of JSON and of event streams.
+const WORDS: &[&[u8]] = &[
     b"\r\n",
     b"\n",
     b"\r",
@@ -48,6 +48,28 @@ const WORDS: [&[u8]; 34] = [
     b"#",
     b"?",
     b"9223372036854775808",
+    b"\"",
+    b"\\u0000",
+    b"\\ud800",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"null",
+    b"[]",
+    b"{}",
+    b"-1",
+    b"1e999",
+    b"\"\"",
+    b"data: ",
+    b"data: [DONE]\n\n",
+    b"event: error\n",
+    b"\"index\":1,",
+    b"\"type\":\"text\",",
+    b"\"role\":\"assistant\",",
+    b"[pii_1]",
+    b"4111 1111 1111 1111",
+    b"a@b.example",
 ];
 
 /// Runs the targets called `names`, or all; for the arguments see the usage text.

@@ -24,6 +24,7 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct State {
+    started: bool,
     /// Blocks that have begun and not ended, by the provider's index.
     open: Vec<Block>,
     /// Parts told so far.
@@ -109,11 +110,9 @@ impl State {
             Some("message_start") => {
                 let Some(message) = fields.take("message") else { return Err(fields.missing("message")) };
                 let mut message = Fields::of(message, Path::Root.key("message"))?;
-                events.push(Event::Start {
-                    id: message.string("id")?.unwrap_or_default(),
-                    model: message.string("model")?.unwrap_or_default(),
-                    created: None,
-                });
+                let id = message.string("id")?.unwrap_or_default();
+                let model = message.string("model")?.unwrap_or_default();
+                self.start(id, model, events);
                 if let Some(usage) = message.take("usage") {
                     read_usage(&usage, false, &mut self.usage);
                     if self.usage != Usage::default() {
@@ -122,7 +121,10 @@ impl State {
                 }
                 Ok(())
             }
-            Some("message_delta") => self.message_delta(fields, events),
+            Some("message_delta") => {
+                self.start(String::new(), String::new(), events);
+                self.message_delta(fields, events)
+            }
             Some("message_stop") => {
                 self.end(events);
                 Ok(())
@@ -142,6 +144,13 @@ impl State {
         }
     }
 
+    /// Tells that it begins, once: also where the provider did not.
+    fn start(&mut self, id: String, model: String, events: &mut Vec<Event>) {
+        if !std::mem::replace(&mut self.started, true) {
+            events.push(Event::Start { id, model, created: None });
+        }
+    }
+
     /// Counts what unfinished blocks hold, so that a stream can't make them grow without end.
     fn hold(&mut self, bytes: usize) -> Result<(), Fault> {
         let gathers = self.open.iter().any(|block| matches!(block.what, What::Gathered { .. }));
@@ -157,6 +166,7 @@ impl State {
         if self.open.len() >= OPEN_BLOCKS {
             return Err(Fault::syntax("The stream has too many content blocks open."));
         }
+        self.start(String::new(), String::new(), events);
         let Some(block) = fields.take("content_block") else { return Err(fields.missing("content_block")) };
         let mut block = Fields::of(block, Path::Root.key("content_block"))?;
         let kind = match block.peek_str("type") {
@@ -318,6 +328,7 @@ impl State {
     }
 
     fn end(&mut self, events: &mut Vec<Event>) {
+        self.start(String::new(), String::new(), events);
         self.close_all(events);
         self.ended = true;
         if !std::mem::replace(&mut self.finished, true) {

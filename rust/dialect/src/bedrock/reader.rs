@@ -21,6 +21,7 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct State {
+    started: bool,
     open: Vec<Block>,
     /// Parts told so far.
     parts: u32,
@@ -94,6 +95,11 @@ impl State {
             payload => Fields::parse(payload)?,
         };
         self.hold(frame.payload.len())?;
+        // A provider that forgets to begin, or begins twice, has begun once.
+        let known = ["messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata"];
+        if known.contains(&frame.name) && !std::mem::replace(&mut self.started, true) {
+            events.push(Event::Start { id: String::new(), model: String::new(), created: None });
+        }
         match frame.name {
             "contentBlockDelta" => self.delta(fields, events),
             "contentBlockStart" => self.start(fields, events),
@@ -105,10 +111,7 @@ impl State {
                 }
                 Ok(())
             }
-            "messageStart" => {
-                events.push(Event::Start { id: String::new(), model: String::new(), created: None });
-                Ok(())
-            }
+            "messageStop" if self.finished => Ok(()),
             "messageStop" => {
                 for block in std::mem::take(&mut self.open) {
                     self.close(block, events);

@@ -150,7 +150,10 @@ pub(crate) fn write_answer_as(flavour: Flavour, answer: &Answer, reply: &Reply<'
         body.key("usage").extend_from_slice(&usage);
     }
     // What other dialects keep here has other names, and the SDKs ignore what they don't know.
-    body.all(&answer.rest);
+    const OWN: [&str; 6] = ["id", "object", "created", "model", "choices", "usage"];
+    for (name, value) in answer.rest.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+        body.put(name, value);
+    }
     body.end();
 }
 
@@ -168,12 +171,16 @@ fn write_choice(flavour: Flavour, choice: &Choice, list: &mut Array<'_>) {
     message.end();
     object.put("logprobs", &choice.logprobs).put("finish_reason", word_of(flavour, choice.finish));
     write_native(choice.native_finish.as_deref(), &mut object);
-    for (name, value) in &choice.rest {
-        if name != "message" {
-            object.put(name, value);
-        }
-    }
+    write_rest(&choice.rest, &mut object);
     object.end();
+}
+
+/// Appends what else the provider said of a choice, but for what has its own place (another dialect's field of the name).
+pub(super) fn write_rest(rest: &Map<String, Value>, object: &mut Object<'_>) {
+    const OWN: [&str; 6] = ["index", "message", "delta", "logprobs", "finish_reason", "native_finish_reason"];
+    for (name, value) in rest.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+        object.put(name, value);
+    }
 }
 
 fn write_message(flavour: Flavour, choice: &Choice, message: &mut Object<'_>) {

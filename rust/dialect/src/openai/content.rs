@@ -301,10 +301,10 @@ pub(super) fn parse_call(
 ) -> Result<Part, Fault> {
     if value.get("function").is_none() {
         // OpenAI's custom tools: kept whole.
-        return match value {
-            Value::Object(_) => Ok(Part::Other { dialect: flavour.dialect(), value }),
-            _ => Err(Fault::wrong(path.to_string(), "an object")),
-        };
+        if value.get("custom").is_some_and(Value::is_object) {
+            return Ok(Part::Other { dialect: flavour.dialect(), value });
+        }
+        return Err(Fault::missing(path.key("function").to_string()));
     }
     let mut call = Fields::of(value, path)?;
     let id = call.string("id")?.filter(|id| !id.is_empty() && id != "null");

@@ -146,8 +146,15 @@ impl State {
             return Ok(());
         }
         if data == b"[DONE]" {
+            if !std::mem::replace(&mut self.started, true) {
+                events.push(Event::Start { id: String::new(), model: String::new(), created: None });
+            }
+            if self.choices.is_empty() {
+                self.choices.push(Choice::new(0));
+            }
+            // Some compatibles leave out why it ended.
             for choice in self.choices.iter_mut().filter(|choice| !choice.finished) {
-                choice.close_all(events);
+                choice.end(None, None, Map::new(), events);
             }
             self.ended = true;
             events.push(Event::End);
@@ -218,19 +225,25 @@ impl Choice {
             events.push(Event::Logprobs { choice: self.index, value });
         }
         if let Some(word) = said.finish_reason.filter(|word| !word.is_empty()) {
-            self.close_all(events);
-            self.finished = true;
             let mut rest = said.rest;
             rest.retain(|_, value| !value.is_null());
-            events.push(Event::Finish {
-                choice: self.index,
-                finish: finish_of(Some(&word), !self.calls.is_empty()),
-                native: Some(said.native_finish_reason.unwrap_or(word)),
-                stop_text: None,
-                rest,
-            });
+            let native = said.native_finish_reason.unwrap_or_else(|| word.clone());
+            self.end(Some(&word), Some(native), rest, events);
         }
         Ok(())
+    }
+
+    fn end(
+        &mut self,
+        word: Option<&str>,
+        native: Option<String>,
+        rest: Map<String, Value>,
+        events: &mut Vec<Event>,
+    ) {
+        self.close_all(events);
+        self.finished = true;
+        let finish = finish_of(word, !self.calls.is_empty());
+        events.push(Event::Finish { choice: self.index, finish, native, stop_text: None, rest });
     }
 
     fn delta(&mut self, mut delta: Map<String, Value>, events: &mut Vec<Event>) -> Result<(), Fault> {

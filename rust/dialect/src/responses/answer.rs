@@ -72,7 +72,7 @@ pub(super) fn item_parts(
             let mut fields = Fields::of(item, path)?;
             let at = path.key("content");
             for (index, value) in fields.array("content")?.into_iter().enumerate() {
-                parts.push(content(value, at.index(index), logprobs)?);
+                parts.extend(content(value, at.index(index), logprobs)?);
             }
         }
         "function_call" => {
@@ -103,27 +103,27 @@ pub(super) fn item_parts(
                 }
             }
         }
-        "" => return Err(Fault::missing(path.key("type").to_string())),
+        // Nothing can be said of it, to nobody.
+        "" => {}
         _ => parts.push(Part::Other { dialect: Dialect::Responses, value: item }),
     }
     Ok(())
 }
 
-fn content(value: Value, path: Path<'_>, logprobs: &mut Vec<Value>) -> Result<Part, Fault> {
-    match value.get("type").and_then(Value::as_str).unwrap_or("") {
+fn content(value: Value, path: Path<'_>, logprobs: &mut Vec<Value>) -> Result<Option<Part>, Fault> {
+    Ok(Some(match value.get("type").and_then(Value::as_str).unwrap_or("") {
         "output_text" => {
             let mut fields = Fields::of(value, path)?;
             logprobs.extend(fields.array("logprobs")?);
             let text = fields.string("text")?.unwrap_or_default();
             let citations =
                 Some(fields.array("annotations")?).filter(|list| !list.is_empty()).map(Value::Array);
-            Ok(Part::Text { text, cache: None, citations })
+            Part::Text { text, cache: None, citations }
         }
-        "refusal" => {
-            Ok(Part::Refusal { text: Fields::of(value, path)?.string("refusal")?.unwrap_or_default() })
-        }
-        _ => Ok(Part::Other { dialect: Dialect::Responses, value }),
-    }
+        "refusal" => Part::Refusal { text: Fields::of(value, path)?.string("refusal")?.unwrap_or_default() },
+        "" => return Ok(None),
+        _ => Part::Other { dialect: Dialect::Responses, value },
+    }))
 }
 
 /// Why it is incomplete.

@@ -161,7 +161,10 @@ fn half_a_stream_and_nonsense_are_faults() {
 #[test]
 fn a_stream_without_metadata_is_whole_once_it_said_why_it_stops() {
     let events = read(&[&frames(&[("messageStop", json!({"stopReason": "max_tokens"}))])]);
-    assert!(matches!(&events[..], [Event::Finish { finish: Finish::Length, .. }, Event::End]));
+    assert!(matches!(
+        &events[..],
+        [Event::Start { .. }, Event::Finish { finish: Finish::Length, .. }, Event::End]
+    ));
 }
 
 fn kinds() -> impl Strategy<Value = (PartKind, Vec<String>, bool)> {
