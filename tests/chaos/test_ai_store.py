@@ -20,7 +20,7 @@ DATABASE = "ai.sqlite3"
 
 def failing(gateway: Tidegate) -> bool:
     told: dict[str, Any] = gateway.status()["ai"]
-    return told["store"] == "failing"
+    return bool(told["store"] == "failing")
 
 
 def lock(gateway: Tidegate) -> Callable[[], None]:

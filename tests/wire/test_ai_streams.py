@@ -1,4 +1,4 @@
-"""Streams on their way: what passes as it is, what is hidden, how they break off, and how without a client."""
+"""Streams on their way: what passes as it is, how they break off, what becomes of them without a client."""
 
 from __future__ import annotations
 
