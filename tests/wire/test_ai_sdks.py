@@ -83,9 +83,8 @@ def calls(family: str) -> list[tuple[str, str]]:
     """All that a family's SDK is asked to do."""
     out = []
     for dialect in DIALECTS:
-        for scenario in ("plain", "stream"):
-            out.append((scenario, f"by-{dialect[:3]}-plain"))
         out += [
+            *((scenario, f"by-{dialect[:3]}-plain") for scenario in ("plain", "stream")),
             ("tools", f"by-{dialect[:3]}-tools"),
             ("tools_stream", f"by-{dialect[:3]}-tools"),
             ("plain", f"by-{dialect[:3]}-limited"),
