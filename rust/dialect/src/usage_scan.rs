@@ -148,7 +148,10 @@ impl Border {
             Self::EmptyLine => {
                 let rest = text.get(from..).unwrap_or_default();
                 let ends: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
-                ends.iter().filter_map(|end| Some(from + memmem::rfind(rest, end)? + end.len())).max().unwrap_or(0)
+                ends.iter()
+                    .filter_map(|end| Some(from + memmem::rfind(rest, end)? + end.len()))
+                    .max()
+                    .unwrap_or(0)
             }
             Self::Length => {
                 let mut at = 0usize;
@@ -582,7 +585,11 @@ mod tests {
             (Dialect::OpenAi, b"data: {\"choices\":[]}\n\n", b"data: {\"choi"),
             (Dialect::Anthropic, b"event: ping\r\ndata: {\"type\":\"ping\"}\r\n\r\n", b"event: message_st"),
             (Dialect::Ollama, b"{\"message\":{\"content\":\"x\"},\"done\":false}\n", b"{\"mess"),
-            (Dialect::Bedrock, &[0, 0, 0, 16, 0, 0, 0, 0, 5, 194, 72, 235, 125, 152, 200, 255], &[0, 0, 0, 99, 0]),
+            (
+                Dialect::Bedrock,
+                &[0, 0, 0, 16, 0, 0, 0, 0, 5, 194, 72, 235, 125, 152, 200, 255],
+                &[0, 0, 0, 99, 0],
+            ),
         ];
         for (dialect, whole, half) in cases {
             let both = [whole, half].concat();
