@@ -13,6 +13,7 @@ run: wheel
 # Everything that must hold, but formatting, lints and types.
 test: wheel rust-test
 	@tools/peers
+	@$(PY) tools/clients >/dev/null
 	$(PY) -m pytest
 
 # Everything again, beside nginx, HAProxy and LiteLLM; writes bench/results and the README's table.

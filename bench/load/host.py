@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.load.settings import REPOSITORY, Settings
+from bench.load.settings import LITELLM, REPOSITORY, Settings
 
 
 def describe(settings: Settings) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             "commit": _commit(),
             "nginx": _version(["nginx", "-v"], r"nginx/(\S+)"),
             "haproxy": _version(["haproxy", "-v"], r"version (\S+)"),
+            "litellm": _litellm(),
             "wrk": _version(["wrk", "-v"], r"wrk \S*?(\d[\w.]*)"),
             "strace": _version(["strace", "-V"], r"version (\S+)"),
             "valgrind": _version(["valgrind", "--version"], r"valgrind-(\S+)"),
@@ -51,6 +52,12 @@ def _version(command: list[str], pattern: str) -> str:
         return "not there"
     found = re.search(pattern, done.stdout + done.stderr)
     return found[1] if found else "not told"
+
+
+def _litellm() -> str:
+    """From what pip wrote down: starting it takes seconds."""
+    found = LITELLM.parent.parent.glob("lib/python*/site-packages/litellm-*.dist-info")
+    return next((path.name.removeprefix("litellm-").removesuffix(".dist-info") for path in found), "not there")
 
 
 def _commit() -> str:

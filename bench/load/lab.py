@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.load import meter
 from bench.load.process import Child, Nursery, Ports, StartError
-from bench.load.settings import BENCH, REPOSITORY, Placement, Settings
+from bench.load.settings import BENCH, LITELLM, Placement, Settings
 from bench.load.tools import built
 
 PEERS = BENCH / "peers"
@@ -24,7 +24,6 @@ START_SECONDS = 30.0
 SECRET = "bench-key-{:02}"
 AI_KEY = "sk-bench-0123456789abcdef0123456789abcdef0123"
 PRODUCTS = ("tidegate", "nginx", "haproxy", "litellm")
-LITELLM = REPOSITORY / "target" / "litellm" / "bin" / "litellm"
 SUFFIXES = {"tidegate": "yaml", "litellm": "yaml"}
 # LiteLLM fetches prices from the network at start unless told not to.
 ENVIRONMENTS = {"litellm": {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True", "LITELLM_LOG": "ERROR"}}

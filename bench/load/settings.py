@@ -10,6 +10,7 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent
 REPOSITORY = BENCH.parent
+LITELLM = REPOSITORY / "target" / "litellm" / "bin" / "litellm"
 
 
 @dataclass(frozen=True)

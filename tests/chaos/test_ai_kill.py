@@ -1,4 +1,4 @@
-"""Killed at any moment while calls are paid: what was served is booked once, what was lost is booked as reserved, and sums agree."""
+"""Killed at any moment while spending: what was served is booked once, what was lost as reserved, and sums agree."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def agree(gateway: Tidegate, spender: Spender) -> int:
 
 
 def budget_is_exact(gateway: Tidegate, provider: Provider, spent: int) -> None:
-    """After another restart, a budget has what records say: one call more fits into what its reservation takes, to the last."""
+    """After a restart a budget has what records say: a call more fits if its reservation does, to the picodollar."""
     path, body = openai("m")
     content = json.dumps({**body, "max_tokens": 20}).encode()
     headers = {"Content-Type": "application/json", "X-Tidegate-Tags": "last", **bearing(KEY)}

@@ -1,4 +1,4 @@
-"""Providers that stall, cut, trickle, refuse and restart under fifty clients: everybody is answered, every call is booked once."""
+"""Providers stall, cut, trickle, refuse, restart under fifty clients: all are answered, every call is booked once."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ def is_told(response: Response, dialect: str, *, stream: bool) -> str:
     if response.status != 200:
         refusal(response, dialect)
         return f"refused {response.status}"
-    with contextlib.suppress(AssertionError, KeyError, ValueError, IndexError):
-        if text_of(response.body, dialect, stream=stream) == SAID:
-            return "answered"
-    assert stream, f"a whole answer of {dialect} that is none: {response.body[:500]!r}"
-    is_an_error(response.body, dialect)
-    return "broken off"
+    if stream:
+        # An error may stand behind all of the text: then the end was cut off.
+        with contextlib.suppress(AssertionError, KeyError, TypeError, IndexError):
+            is_an_error(response.body, dialect)
+            return "broken off"
+    assert text_of(response.body, dialect, stream=stream) == SAID, response.body[-2000:]
+    return "answered"
 
 
 @pytest.mark.timeout(240)

@@ -20,7 +20,7 @@ DATABASE = "ai.sqlite3"
 
 def failing(gateway: Tidegate) -> bool:
     told: dict[str, Any] = gateway.status()["ai"]
-    return told["store"] == "failing"
+    return bool(told["store"] == "failing")
 
 
 def lock(gateway: Tidegate) -> Callable[[], None]:
@@ -106,7 +106,7 @@ def test_a_gateway_that_starts_without_its_database_lets_in_whom_it_let_in_befor
 
 
 def test_a_disk_that_is_full_for_long_refuses_calls_before_their_usage_is_lost(start: Start, provide: Provide) -> None:
-    """Records wait in memory while no segment can be made; when too many do, calls are refused as the gateway's fault."""
+    """Records wait in memory while no segment can be made; when too many do, calls are refused, not their usage."""
     settings = config({"a": provide("openai")})
     settings["ai"]["journal"] = {"segment": "64KiB"}
     gateway = start(settings)

@@ -95,6 +95,8 @@ def test_a_store_that_breaks_while_it_runs_takes_no_key_away(scene: Scene, capsy
         fresh = scene.folder / "fresh"
         fresh.write_bytes(b"no database" * 1000)
         fresh.replace(database)
+        for name in (f"{FILE}-wal", f"{FILE}-shm"):  # what is in them would be read as the database
+            (scene.folder / "state" / name).unlink(missing_ok=True)
         await until(lambda: process.status()["ai"]["store"] == "failing")
         await process.reload("test")
         assert keys(scene) == [("ci", digest(secret))]

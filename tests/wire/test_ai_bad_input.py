@@ -76,8 +76,10 @@ def test_a_field_of_the_wrong_type_is_named_to_the_client(run: Start, provide: P
     gateway = run(config(providers))
     for dialect, wrong in WRONG:
         model = "openai-plain" if dialect == "cohere" else "cohere-plain"
-        told = refusal(ask(gateway, model, PROMPT, dialect=dialect, **wrong), dialect)
-        assert told["status"] == 400, (dialect, wrong)
+        path, body = ASK[dialect](model, PROMPT)
+        response = post(gateway, path, {**body, **wrong})
+        assert response.status == 400, (dialect, wrong, response.body)
+        told = refusal(response, dialect)
         assert next(iter(wrong)) in json.dumps(told), (dialect, wrong, told)
         assert PROMPT not in json.dumps(told)
     assert not any(provider.asked for provider in providers.values())

@@ -47,8 +47,8 @@ def test_a_prompt_is_an_api_with_plain_json_in_and_out(run: Start, provide: Prov
 def test_inputs_that_do_not_fit_the_schema_are_refused(run: Start, provide: Provide) -> None:
     provider = provide("openai")
     gateway = run(config({"a": provider}, {"m": "a/plain"}, prompts={"summarize": SUMMARIZE}))
-    bodies: tuple[Any, ...] = ({}, {"text": 5}, [], "text", b"{")
-    for body in bodies:
+    wrong: list[Any] = [{}, {"text": 5}, [], "text", b"{"]
+    for body in wrong:
         assert refusal(post(gateway, "/prompts/summarize", body))["status"] == 400, body
     assert refusal(post(gateway, "/prompts/nothing", {}))["status"] == 404
     assert not provider.asked

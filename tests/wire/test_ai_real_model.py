@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,10 +82,11 @@ def begin(gateway: Tidegate, text: str, tokens: int, dialect: str = "openai") ->
     return client
 
 
-def in_flight(gateway: Tidegate, server: Model) -> int:
-    """Calls that the gateway has under way there."""
-    told = gateway.status()["engine"]["upstreams"]
-    return sum(row["in_flight"] for row in told if row.get("endpoint") == server.address)
+def connections(server: Model) -> int:
+    """Those that the gateway has to it: before the first call has ended, its calls under way."""
+    remote = f":{int(server.address.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(remote) and row[3] == "01" for row in rows)
 
 
 def buckets(record: dict[str, Any]) -> tuple[int, int, int]:
@@ -137,7 +139,7 @@ def test_several_at_once_get_their_own_answers_and_records(gateway: Tidegate) ->
         thread.start()
     for thread in threads:
         thread.join(LIMIT_S)
-    # What it computes for two at once may be rounded otherwise: most must be the same, and each must belong to its question.
+    # What it computes for two at once may be rounded otherwise: most must be the same.
     same = sum(at_once[text] == alone[text] for text in questions)
     assert set(at_once) == set(questions)
     assert same >= 3, (alone, at_once)
@@ -188,13 +190,10 @@ def test_a_server_that_is_killed_takes_only_the_stream_that_it_had_begun(
         begun = begin(gateway, "Tell me a long story of the sea.", 400, dialect)
         assert begun.receive_head()[0] == 200
         assert read_chunk(begun.stream), "it has begun"
-        dies = until(lambda: next((server for server in servers if in_flight(gateway, server)), None), "it is counted")
-        assert dies is not None
-        waiting: list[Client] = []
-        while in_flight(gateway, dies) < 2:  # one goes to the idle server first
-            assert len(waiting) < 4, "calls do not reach the busy server"
-            waiting.append(begin(gateway, "word " * 400 + f"How many words are these, {len(waiting)}?", 3))
-            until(lambda: sum(in_flight(gateway, server) for server in servers) > len(waiting), "the call to come")
+        (dies,) = (server for server in servers if connections(server))
+        # Of three calls with much to read, one at least goes where the stream is; the others to the idle server.
+        waiting = [begin(gateway, "word " * 400 + f"How many words are these, {number}?", 3) for number in range(3)]
+        until(lambda: connections(dies) > 1, "a call that waits beside the stream")
         dies.kill()
         ended = ai.data(b"".join(ai.chunks(begun.stream)))
         assert ended[-1]["error"]["message"], ended[-1]

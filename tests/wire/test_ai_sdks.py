@@ -60,11 +60,12 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     providers = {dialect: Provider(dialect) for dialect in DIALECTS}
     once_only: dict[str, Any] = {
-        f"by-{dialect}-*": {"targets": f"{dialect}/*", "attempts": 1, "cooldown": "0"} for dialect in DIALECTS
+        f"by-{dialect[:3]}-*": {"targets": f"{dialect}/*", "attempts": 1, "cooldown": "0"} for dialect in DIALECTS
     }
+    # Three letters, because Google's SDK does other things for models that are called like its own.
     # At Bedrock only some models think, and they are known by their names.
     providers["bedrock"].scripts["anthropic.claude-think"] = SCRIPTS["think"]
-    once_only["by-bedrock-think"] = "bedrock/anthropic.claude-think"
+    once_only["by-bed-think"] = "bedrock/anthropic.claude-think"
     gateway = Tidegate(tmp_path_factory.mktemp("sdks"), config(providers, once_only)).ready()
 
     @cache
@@ -83,23 +84,23 @@ def calls(family: str) -> list[tuple[str, str]]:
     out = []
     for dialect in DIALECTS:
         for scenario in ("plain", "stream"):
-            out.append((scenario, f"by-{dialect}-plain"))
+            out.append((scenario, f"by-{dialect[:3]}-plain"))
         out += [
-            ("tools", f"by-{dialect}-tools"),
-            ("tools_stream", f"by-{dialect}-tools"),
-            ("plain", f"by-{dialect}-limited"),
+            ("tools", f"by-{dialect[:3]}-tools"),
+            ("tools_stream", f"by-{dialect[:3]}-tools"),
+            ("plain", f"by-{dialect[:3]}-limited"),
         ]
         if family in ("openai", "langchain", "google", "mistral", "cohere", "ollama") and dialect in EMBEDDERS:
-            out.append(("embeddings", f"by-{dialect}-plain"))
+            out.append(("embeddings", f"by-{dialect[:3]}-plain"))
         if family == "openai":
-            out += [("responses", f"by-{dialect}-plain"), ("responses_stream", f"by-{dialect}-plain")]
-            out.append(("responses_tools", f"by-{dialect}-tools"))
+            out += [("responses", f"by-{dialect[:3]}-plain"), ("responses_stream", f"by-{dialect[:3]}-plain")]
+            out.append(("responses_tools", f"by-{dialect[:3]}-tools"))
         if family in ("anthropic", "google"):
-            out.append(("thinking", f"by-{dialect}-think"))
+            out.append(("thinking", f"by-{dialect[:3]}-think"))
             if dialect in ("anthropic", "gemini"):
-                out.append(("count_tokens", f"by-{dialect}-plain"))
+                out.append(("count_tokens", f"by-{dialect[:3]}-plain"))
         if family == "ollama":
-            out.append(("generate", f"by-{dialect}-plain"))
+            out.append(("generate", f"by-{dialect[:3]}-plain"))
     if family in ("openai", "ollama"):
         out.append(("models", "-"))
     return out
@@ -112,19 +113,19 @@ pairs = pytest.mark.parametrize(
 
 @pairs
 def test_an_sdk_gets_a_whole_answer(world: World, family: str, dialect: str) -> None:
-    got = world.told(family)[f"plain by-{dialect}-plain"]
+    got = world.told(family)[f"plain by-{dialect[:3]}-plain"]
     assert got == {"text": TEXT, "finish": ENDS[family][0], "usage": [11, 7]}
 
 
 @pairs
 def test_an_sdk_gets_a_stream_piece_by_piece(world: World, family: str, dialect: str) -> None:
-    got = world.told(family)[f"stream by-{dialect}-plain"]
+    got = world.told(family)[f"stream by-{dialect[:3]}-plain"]
     assert got == {"text": TEXT, "pieces": 4, "finish": ENDS[family][0], "usage": [11, 7]}
 
 
 @pairs
 def test_an_sdk_calls_tools_in_parallel_and_goes_on_with_their_results(world: World, family: str, dialect: str) -> None:
-    got = world.told(family)[f"tools by-{dialect}-tools"]
+    got = world.told(family)[f"tools by-{dialect[:3]}-tools"]
     assert got == {"text": TEXT, "finish": ENDS[family][1], "calls": CALLS}
     results = [asked.results for asked in world.providers[dialect].asked if asked.results]
     assert all("Sunny in Paris" in told[0] and "Sunny in Rome" in told[1] for told in results), results
@@ -132,35 +133,35 @@ def test_an_sdk_calls_tools_in_parallel_and_goes_on_with_their_results(world: Wo
 
 @pairs
 def test_an_sdk_gets_calls_of_tools_in_a_stream(world: World, family: str, dialect: str) -> None:
-    assert world.told(family)[f"tools_stream by-{dialect}-tools"] == {"finish": ENDS[family][1], "calls": CALLS}
+    assert world.told(family)[f"tools_stream by-{dialect[:3]}-tools"] == {"finish": ENDS[family][1], "calls": CALLS}
 
 
 @pairs
 def test_an_sdk_raises_its_own_error_for_a_provider_that_has_had_too_much(
     world: World, family: str, dialect: str
 ) -> None:
-    got = world.told(family)[f"plain by-{dialect}-limited"]
+    got = world.told(family)[f"plain by-{dialect[:3]}-limited"]
     assert (got.get("error"), got.get("status")) == LIMITED[family], got
 
 
 @pytest.mark.parametrize("dialect", EMBEDDERS)
 @pytest.mark.parametrize("family", ["openai", "langchain", "google", "mistral", "cohere", "ollama"])
 def test_an_sdk_gets_the_vectors_of_its_texts_in_their_order(world: World, family: str, dialect: str) -> None:
-    assert world.told(family)[f"embeddings by-{dialect}-plain"] == {"vectors": VECTORS}
+    assert world.told(family)[f"embeddings by-{dialect[:3]}-plain"] == {"vectors": VECTORS}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_openai_sdk_gets_responses_from_everybody(world: World, dialect: str) -> None:
     told = world.told("openai")
-    assert told[f"responses by-{dialect}-plain"] == {"text": TEXT, "finish": "completed", "usage": [11, 7]}
-    streamed = told[f"responses_stream by-{dialect}-plain"]
+    assert told[f"responses by-{dialect[:3]}-plain"] == {"text": TEXT, "finish": "completed", "usage": [11, 7]}
+    streamed = told[f"responses_stream by-{dialect[:3]}-plain"]
     assert streamed == {"text": TEXT, "pieces": 4, "finish": "completed", "last": "response.completed"}
-    assert told[f"responses_tools by-{dialect}-tools"] == {"text": TEXT, "finish": "completed", "calls": CALLS}
+    assert told[f"responses_tools by-{dialect[:3]}-tools"] == {"text": TEXT, "finish": "completed", "calls": CALLS}
 
 
 @pytest.mark.parametrize("dialect", ["anthropic", "gemini", "bedrock"])
 def test_signed_thoughts_reach_the_anthropic_sdk_with_their_signature(world: World, dialect: str) -> None:
-    got = world.told("anthropic")[f"thinking by-{dialect}-think"]
+    got = world.told("anthropic")[f"thinking by-{dialect[:3]}-think"]
     script = SCRIPTS["think"]
     assert "".join(thought for thought, _ in got["thoughts"]) == script.thought
     assert any(script.signature in signature for _, signature in got["thoughts"]), got
@@ -169,24 +170,24 @@ def test_signed_thoughts_reach_the_anthropic_sdk_with_their_signature(world: Wor
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_thoughts_reach_the_google_sdk_apart_from_the_answer(world: World, dialect: str) -> None:
-    got = world.told("google")[f"thinking by-{dialect}-think"]
+    got = world.told("google")[f"thinking by-{dialect[:3]}-think"]
     assert ("".join(got["thoughts"]), got["text"]) == (SCRIPTS["think"].thought, TEXT)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_ollama_sdk_generates_with_everybody(world: World, dialect: str) -> None:
-    got = world.told("ollama")[f"generate by-{dialect}-plain"]
+    got = world.told("ollama")[f"generate by-{dialect[:3]}-plain"]
     assert got == {"text": TEXT, "streamed": TEXT, "finish": "stop"}
 
 
 @pytest.mark.parametrize(("family", "dialect"), [("anthropic", "anthropic"), ("google", "gemini")])
 def test_an_sdk_counts_tokens_with_the_provider_of_its_dialect(world: World, family: str, dialect: str) -> None:
-    assert world.told(family)[f"count_tokens by-{dialect}-plain"] == {"tokens": 11}
+    assert world.told(family)[f"count_tokens by-{dialect[:3]}-plain"] == {"tokens": 11}
 
 
 @pytest.mark.parametrize("family", ["openai", "ollama"])
 def test_an_sdk_lists_the_models_that_have_a_name(world: World, family: str) -> None:
-    assert world.told(family)["models -"] == {"names": []}  # all models here are patterns
+    assert world.told(family)["models -"] == {"names": ["by-bed-think"]}  # the others are patterns
 
 
 def test_what_the_sdks_were_served_is_what_the_usage_records_say(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Streams on their way: what passes as it is, what is hidden, how they break off, and how without a client."""
+"""Streams on their way: what passes as it is, how they break off, what becomes of them without a client."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.support.ai import (
     chunks,
     config,
     data,
+    is_an_error,
     post,
     said,
     text_of,
@@ -25,7 +26,6 @@ from tests.support.client import message
 from tests.support.gateway import Tidegate
 from tests.support.http import Ended
 from tests.support.providers import DIALECTS, Gate, Provider, Script
-from tests.support.providers.bedrock import unframed
 from tests.support.providers.script import SCRIPTS, Asked
 from tests.support.waiting import until
 
@@ -151,7 +151,7 @@ def test_an_error_behind_a_200_is_told_in_the_client_s_dialect(run: Start, provi
     for name, provider in providers.items():
         body = _behind_hello(gateway, provider, dialect)
         assert b"It broke midway." in body, (name, body)
-        _is_an_error(body, dialect)
+        is_an_error(body, dialect)
     for record in usage(gateway, len(providers)):
         assert record["outcome"] == "cut", record
         assert record["finish"] in ("", "error"), record
@@ -166,34 +166,8 @@ def test_a_stream_that_is_cut_ends_in_an_error_of_the_client_s_dialect(
     for name, provider in providers.items():
         body = _behind_hello(gateway, provider, dialect)
         assert b"[DONE]" not in body, name
-        _is_an_error(body, dialect)
+        is_an_error(body, dialect)
     assert {record["outcome"] for record in usage(gateway, len(providers))} == {"cut"}
-
-
-def _is_an_error(body: bytes, dialect: str) -> None:
-    """The last thing in a stream is an error as the dialect has it."""
-    match dialect:
-        case "bedrock":
-            kind, told = unframed(body)[-1]
-            assert kind.endswith("Exception"), kind
-            assert told["message"]
-        case "ollama":
-            assert json.loads(body.splitlines()[-1])["error"]
-        case "cohere":
-            last = data(body)[-1]
-            assert last["type"] == "message-end", last
-            assert last["delta"]["finish_reason"] == "ERROR", last
-        case "responses":
-            last = data(body)[-1]
-            assert last["type"] in ("error", "response.failed"), last
-        case "anthropic":
-            last = data(body)[-1]
-            assert (last["type"], bool(last["error"]["message"])) == ("error", True)
-        case "gemini":
-            assert data(body)[-1]["error"]["message"]
-        case _:
-            told = [event for event in data(body) if event != "[DONE]"]
-            assert told[-1]["error"]["message"]
 
 
 def test_bytes_that_trickle_in_are_the_same_stream(run: Start, provide: Provide) -> None:

@@ -109,7 +109,8 @@ class Record(msgspec.Struct, kw_only=True):
         """Whether limits on requests count it: it reached somebody who answered, or who may have."""
         if self.kind != "end":
             return False
-        return self.outcome not in ("error", "refused") or bool(self.usd or self.input_total or self.output_total)
+        answered = self.outcome not in ("error", "refused")
+        return answered or self.attempts > 0 or bool(self.usd or self.input_total or self.output_total)
 
     def lost(self) -> Record:
         """What a beginning becomes whose process is gone: an end that took what was reserved for it."""

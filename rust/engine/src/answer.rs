@@ -86,7 +86,13 @@ pub async fn fail(
             let error = ai::errors::from_failure(failure, exchange.request_id());
             body = ai::errors::body(dialect, &error);
             let mut fields = std::mem::take(&mut exchange.fields);
-            ai::name_request(&plan.shared.plan.server.request_id, dialect, exchange.request_id(), &mut fields);
+            ai::name_request(
+                &plan.shared.plan.server.request_id,
+                dialect,
+                exchange.request_id(),
+                &mut fields,
+            );
+            ai::name_error(dialect, error.kind, &mut fields);
             exchange.fields = fields;
             b"application/json"
         }

@@ -1,4 +1,4 @@
-"""boto3's bedrock-runtime: converse and converse-stream. The key is the access key's id; the signature is not read."""
+"""boto3's bedrock-runtime: converse and converse-stream. The key is the access key's id."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ def read(request: Request) -> Asked:
     tools_by_function(body)
     messages: Any = body.get("messages")
     must(isinstance(messages, list) and messages, "no messages")
+    assert isinstance(messages, list)
     results: list[str] = []
     for message in messages:
         must(message.get("role") in ("system", "user", "assistant", "tool"), f"no such role: {message}")

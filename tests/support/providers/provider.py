@@ -174,6 +174,8 @@ class Provider:
         if script.edit is not None:
             frames = script.edit(frames)
         for at, frame in enumerate(frames):
+            if at in self.stop_before:
+                self._wait(self.stop_before[at], peer)
             if at == script.cut_at:
                 _chunk(peer, frame[: len(frame) // 2])
                 peer.close()
@@ -181,8 +183,6 @@ class Provider:
             if at == script.fail_at:
                 _chunk(peer, self.words.failure(script))
                 break
-            if at in self.stop_before:
-                self._wait(self.stop_before[at], peer)
             if at == script.stall_at:
                 assert script.gate is not None
                 self._wait(script.gate, peer)

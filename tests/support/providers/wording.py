@@ -149,7 +149,9 @@ def plain(content: Any) -> str:
 
 def _plain_part(part: Any) -> str:
     """Of a text, or of a document that is one."""
-    for inner in (part.get("text"), (part.get("source") or {}).get("data"), (part.get("json"))):
+    if "bytes" in (source := (part.get("document") or part).get("source") or {}):
+        return base64.b64decode(source["bytes"]).decode()
+    for inner in (part.get("text"), source.get("data"), source.get("text"), part.get("json")):
         if inner:
             return inner if isinstance(inner, str) else json.dumps(inner)
     return json.dumps(part)

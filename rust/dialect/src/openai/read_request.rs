@@ -131,6 +131,10 @@ fn parse_message(
     }
     let mut rest = fields.rest();
     rest.retain(|_, value| !value.is_null());
+    // Mistral's SDK says of every answer that it is not the beginning of one.
+    if flavour == Flavour::Mistral && rest.get("prefix") == Some(&Value::Bool(false)) {
+        rest.remove("prefix");
+    }
     Ok(Message { role, parts, name: speaker, rest })
 }
 

@@ -64,6 +64,8 @@ struct Call {
     signature: Option<String>,
     /// Whether there were arguments.
     said: bool,
+    /// Mistral's clients take calls whole: what they are called with so far.
+    arguments: String,
 }
 
 impl Writer {
@@ -220,12 +222,12 @@ impl Writer {
                 let number = state.calls;
                 state.calls = number.saturating_add(1);
                 let waiting = if own {
-                    self.chunk(choice, &call_start(number, id, name), out);
+                    self.chunk(choice, &call_delta(number, id, name, ""), out);
                     None
                 } else {
                     Some((id.clone(), name.clone()))
                 };
-                Open::Call(Call { number, waiting, signature: None, said: false })
+                Open::Call(Call { number, waiting, signature: None, said: false, arguments: String::new() })
             }
             PartKind::RedactedThinking { data } => {
                 if own {
@@ -276,8 +278,12 @@ impl Writer {
             }
             Some(Open::Call(call)) => {
                 call.said |= !text.trim().is_empty();
-                let (number, start) = (call.number, call.start());
-                self.arguments(choice, number, start, text, out);
+                let number = call.number;
+                if mistral {
+                    call.arguments.push_str(text);
+                } else {
+                    self.arguments(choice, number, text, out);
+                }
                 return;
             }
             Some(Open::Other) | None => return,
@@ -318,18 +324,17 @@ impl Writer {
                 self.chunk(choice, &delta, out);
             }
             // A call without arguments is one with an empty object: programs read them as JSON.
-            Open::Call(mut call) if !call.said => {
-                let start = call.start();
-                self.arguments(choice, call.number, start, "{}", out);
+            Open::Call(call) if call.waiting.is_some() => {
+                if let Some(whole) = call.whole() {
+                    self.chunk(choice, &whole, out);
+                }
             }
+            Open::Call(call) if !call.said => self.arguments(choice, call.number, "{}", out),
             _ => {}
         }
     }
 
-    fn arguments(&self, choice: u32, number: u32, start: Option<Value>, text: &str, out: &mut Vec<u8>) {
-        if let Some(start) = start {
-            self.chunk_of(choice, &start, out);
-        }
+    fn arguments(&self, choice: u32, number: u32, text: &str, out: &mut Vec<u8>) {
         let before = format!("{{\"tool_calls\":[{{\"index\":{number},\"function\":{{\"arguments\":");
         self.told(choice, before.as_bytes(), text, b"}}]}", out);
     }
@@ -384,16 +389,20 @@ impl Writer {
 }
 
 impl Call {
-    /// The delta that begins it, if it is still to be told.
-    fn start(&mut self) -> Option<Value> {
-        let (id, name) = self.waiting.take()?;
-        let carried = self.signature.as_deref();
-        let id = carried.map_or(Cow::Borrowed(id.as_str()), |carried| signed_id(&id, Some(carried)));
-        Some(call_start(self.number, &id, &name))
+    /// The delta that tells all of it at once.
+    fn whole(self) -> Option<Value> {
+        let (id, name) = self.waiting?;
+        let id = match &self.signature {
+            Some(carried) => signed_id(&id, Some(carried)),
+            None => Cow::Borrowed(id.as_str()),
+        };
+        let arguments = if self.said { self.arguments.as_str() } else { "{}" };
+        Some(call_delta(self.number, &id, &name, arguments))
     }
 }
 
-fn call_start(number: u32, id: &str, name: &str) -> Value {
-    json!({"tool_calls": [{"index": number, "id": id, "type": "function",
-        "function": {"name": name, "arguments": ""}}]})
+/// A delta that begins a call, or is all of it.
+fn call_delta(number: u32, id: &str, name: &str, arguments: &str) -> Value {
+    let function = json!({"name": name, "arguments": arguments});
+    json!({"tool_calls": [{"index": number, "id": id, "type": "function", "function": function}]})
 }

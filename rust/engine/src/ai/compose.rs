@@ -261,9 +261,10 @@ pub fn is_same(client: Dialect, surface: Surface, provider: ProviderDialect) -> 
         Surface::Generate | Surface::Prompts => false,
         Surface::Embeddings => {
             matches!(
-            (client, chat),
-            (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses) | (Dialect::Mistral, Dialect::Mistral)
-        )
+                (client, chat),
+                (Dialect::OpenAi, Dialect::OpenAi | Dialect::Responses)
+                    | (Dialect::Mistral, Dialect::Mistral)
+            )
         }
         // Cohere's words for it are everybody's.
         Surface::Rerank => matches!(chat, Dialect::Cohere | Dialect::OpenAi),

@@ -234,22 +234,25 @@ pub async fn refuse(
         answer::push_number_field(&mut fields, b"Retry-After", after.div_ceil(1000));
     }
     let mut status = if (400..600).contains(&error.status) { error.status } else { error.kind.status() };
-    match dialect {
+    if dialect == Dialect::Anthropic && error.kind == ErrorKind::Overloaded {
         // Anthropic's own word for it, which its SDKs know.
-        Dialect::Anthropic if error.kind == ErrorKind::Overloaded => status = 529,
-        // The AWS SDKs read the kind of an error from a field.
-        Dialect::Bedrock => {
-            let kind = tidegate_dialect::bedrock::error_type(error.kind);
-            answer::push_field(&mut fields, b"x-amzn-ErrorType", kind.as_bytes());
-        }
-        _ => {}
+        status = 529;
     }
+    name_error(dialect, error.kind, &mut fields);
     name_request(&desk.plan.shared.plan.server.request_id, dialect, exchange.request_id(), &mut fields);
     let answer = Answer { status, content_type: b"application/json", fields: &fields, body: &body };
     let next = answer::send(desk.worker, desk.plan, connection, exchange, Some(desk.route), answer).await;
     fields.clear();
     exchange.fields = fields;
     next
+}
+
+/// The AWS SDKs read the kind of an error from a field.
+pub fn name_error(dialect: Dialect, kind: ErrorKind, fields: &mut Vec<u8>) {
+    if dialect == Dialect::Bedrock {
+        let kind = tidegate_dialect::bedrock::error_type(kind);
+        answer::push_field(fields, b"x-amzn-ErrorType", kind.as_bytes());
+    }
 }
 
 /// Mistral's clients ask at OpenAI's paths, and read answers in words of their own; what they are, they say.

@@ -131,7 +131,12 @@ fn heard(call: &mut Call, tap: &mut Tap) {
 /// What every good answer tells of the gateway: who answered, and what is left of the key's limits.
 fn told(desk: &Desk<'_>, call: &Call, exchange: &Exchange, fields: &mut Vec<u8>) {
     let ai = desk.ai;
-    super::name_request(&desk.plan.shared.plan.server.request_id, call.dialect, exchange.request_id(), fields);
+    super::name_request(
+        &desk.plan.shared.plan.server.request_id,
+        call.dialect,
+        exchange.request_id(),
+        fields,
+    );
     if let Some((model, target)) = call.facts.served {
         let model = &ai.plan.models[model as usize];
         push_field(fields, b"X-Tidegate-Model", model.name.as_bytes());

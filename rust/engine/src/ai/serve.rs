@@ -153,7 +153,7 @@ async fn chain<'a>(
     let mut asked = Vec::new();
     loop {
         let lost = match admit::reserve(desk, call) {
-            Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, &asked)).await {
+            Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, call.model, &asked)).await {
                 Ok(served) => return Ok(served),
                 Err(lost) => lost,
             },
@@ -186,9 +186,10 @@ async fn chain<'a>(
 }
 
 /// Whether no fallback is left behind the models that were asked.
-fn is_last(desk: &Desk<'_>, asked: &[u32]) -> bool {
-    let mut left = asked.iter().flat_map(|model| &desk.ai.plan.models[*model as usize].fallback);
-    left.all(|fallback| asked.contains(&fallback.model))
+fn is_last(desk: &Desk<'_>, model: u32, asked: &[u32]) -> bool {
+    let of = |model: &u32| &desk.ai.plan.models[*model as usize].fallback;
+    let mut left = of(&model).iter().chain(asked.iter().flat_map(of));
+    left.all(|fallback| fallback.model == model || asked.contains(&fallback.model))
 }
 
 /// The targets of one model, one after the other. `last_model`: there is no other, so targets that cool down are better than

@@ -4,8 +4,8 @@
 //! pass as they are, and are only looked at.
 
 use tidegate_dialect::{
-    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Part, Reply, Source,
-    Surface, Usage,
+    Answer, ApiError, Dialect, ErrorKind, Event, EventReader, EventWriter, Fault, Finish, Part, Reply,
+    Source, Surface, Usage,
     convert::{Gather, replay},
     embeddings::{self, EmbedAnswer, EmbedRequest, Form},
     usage_scan::{PassedStream, pass_through_usage},
