@@ -16,10 +16,15 @@
 //! });
 //! ```
 
+mod ai;
 mod plan;
 
 use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 
+pub use ai::{
+    AI_STREAM_HEAD, KEY_A, KEY_B, ai_answer, ai_body, ai_chat, ai_end, ai_model, ai_piece, ai_plan, ai_price,
+    ai_refusal, ai_request, ai_stream,
+};
 pub use plan::{plan, route};
 pub use tidegate_engine::io::{Target, memory::Listening};
 use tidegate_engine::{
