@@ -153,10 +153,12 @@ async fn chain<'a>(
     let mut asked = Vec::new();
     loop {
         let lost = match admit::reserve(desk, call) {
-            Ok(()) => match targets(desk, client, exchange, call, body, is_last(desk, call.model, &asked)).await {
-                Ok(served) => return Ok(served),
-                Err(lost) => lost,
-            },
+            Ok(()) => {
+                match targets(desk, client, exchange, call, body, is_last(desk, call.model, &asked)).await {
+                    Ok(served) => return Ok(served),
+                    Err(lost) => lost,
+                }
+            }
             Err((exhausted, error)) => {
                 let money = exhausted.metric == Metric::Usd;
                 let cause =
