@@ -247,8 +247,10 @@ impl PassedStream {
             }
             Kind::Events { reader, events, held, .. } => {
                 let last = std::mem::take(held);
-                let result = reader.finish(events);
-                self.fault = self.fault.take().or(result.err());
+                // What a broken stream still holds is nothing that it said.
+                if self.fault.is_none() {
+                    self.fault = reader.finish(events).err();
+                }
                 self.drain();
                 if self.fault.is_none() && self.is_whole() {
                     out.extend_from_slice(&last);

@@ -43,9 +43,13 @@ fn passed(dialect: Dialect, body: &[u8]) {
             stream.filter(piece, &mut out);
         }
         stream.finish(&mut out);
+        // Line ends behind the last event are nothing.
+        let out = String::from_utf8_lossy(&out).trim_end().to_owned();
         facts.push((out, format!("{:?}", stream.facts()), stream.is_whole()));
     }
-    assert!(facts.windows(2).all(|pair| pair[0] == pair[1]), "{facts:?}");
+    for pieces in &facts[1..] {
+        assert_eq!(&facts[0], pieces, "what passes does not depend on where it is cut");
+    }
 }
 
 /// What was told, and whether the stream was whole.
