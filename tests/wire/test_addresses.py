@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Serve, Start
 from tests.support.client import Client, message, once
+from tests.support.waiting import until
 
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 TELL = {"respond": {"body": "${client_ip}"}}
@@ -48,7 +49,8 @@ def test_an_upstream_may_answer_over_ipv6(start: Start, serve: Serve) -> None:
 def test_a_name_is_resolved_without_a_restart(start: Start, serve: Serve) -> None:
     upstream = serve()
     gateway = start({"routes": [{"upstream": f"http://localhost:{upstream.port}"}]})
-    assert gateway.get().status == 200
+    # Names are looked up beside the requests: the first may come before the first answer.
+    until(lambda: gateway.get().status == 200, "the name to be resolved")
 
 
 @pytest.mark.parametrize(

@@ -189,9 +189,9 @@ class AiBackground:
         wait = 0.0
         while not self._stopping.wait(wait):
             try:
-                if db is None or look.replaced(self._file):
+                # Looked at before it is opened: a file that takes its place in between is seen the next time.
+                if look.replaced(self._file) or db is None:
                     db = self._connect()
-                    look.replaced(self._file)
                 more = self._look(db, look)
                 self._well()
                 wait = 0.0 if more else LOOK_S
