@@ -61,6 +61,14 @@ pub struct ChatRequest {
     pub dialect: Option<crate::Dialect>,
 }
 
+impl ChatRequest {
+    /// Whether a class of service is asked for that is not the usual one.
+    pub(crate) fn asks_for_service_tier(&self) -> bool {
+        let usual = |tier: &str| matches!(tier, "auto" | "default" | "standard" | "standard_only");
+        self.service_tier.as_deref().is_some_and(|tier| !usual(tier))
+    }
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

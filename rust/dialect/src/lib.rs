@@ -78,6 +78,15 @@ pub struct Written {
 }
 
 impl Written {
+    /// Names who asks and why as left out: they change no answer, so nobody is refused for them.
+    pub(crate) fn leave_out_labels(&mut self, request: &ChatRequest) {
+        for (field, there) in [("user", request.user.is_some()), ("metadata", request.metadata.is_some())] {
+            if there {
+                self.dropped.push(field.to_owned());
+            }
+        }
+    }
+
     /// A field that the target can't take: left out and named, or a fault of kind `Unsupported`. What changes no answer
     /// is left out without a word; what stands for a part of the conversation is never left out.
     pub fn drop(&mut self, target: &Target<'_>, field: &str) -> Result<(), Fault> {

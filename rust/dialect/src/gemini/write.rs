@@ -67,11 +67,7 @@ fn refuse(request: &ChatRequest, target: &Target<'_>, written: &mut Written) -> 
     if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() {
         written.drop(target, "parallel_tool_calls")?;
     }
-    for (field, there) in [("user", request.user.is_some()), ("metadata", request.metadata.is_some())] {
-        if there {
-            written.dropped.push(field.to_owned());
-        }
-    }
+    written.leave_out_labels(request);
     Ok(())
 }
 

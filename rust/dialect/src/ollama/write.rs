@@ -68,23 +68,13 @@ fn refuse(request: &ChatRequest, target: &Target<'_>, written: &mut Written) -> 
         ("tool_choice", must),
         ("parallel_tool_calls", tools && request.parallel_tool_calls == Some(false)),
         ("logit_bias", request.logit_bias.is_some()),
-        (
-            "service_tier",
-            request
-                .service_tier
-                .as_deref()
-                .is_some_and(|tier| !matches!(tier, "auto" | "default" | "standard" | "standard_only")),
-        ),
+        ("service_tier", request.asks_for_service_tier()),
     ] {
         if there {
             written.drop(target, field)?;
         }
     }
-    for (field, there) in [("user", request.user.is_some()), ("metadata", request.metadata.is_some())] {
-        if there {
-            written.dropped.push(field.to_owned());
-        }
-    }
+    written.leave_out_labels(request);
     Ok(())
 }
 

@@ -125,20 +125,19 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &mut Cal
     if let Some(content) = &mut call.content {
         content.finish(ai.plan.log_content == LogContent::Redacted);
     }
-    let Some(writer) = &plan.usage else { return };
-    let mut line = std::mem::take(&mut *worker.small.borrow_mut());
-    line.clear();
-    render(ai, worker, call, exchange, "end", &mut line);
-    writer.borrow_mut().append(&line);
-    *worker.small.borrow_mut() = line;
+    append(worker, plan, ai, call, exchange, "end");
 }
 
 /// Notes that a call is about to cost something: what a process that is killed leaves behind of it.
 pub fn begin(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &Call, exchange: &Exchange) {
+    append(worker, plan, ai, call, exchange, "begin");
+}
+
+fn append(worker: &Worker, plan: &WorkerPlan, ai: &PreparedAi, call: &Call, exchange: &Exchange, kind: &str) {
     let Some(writer) = &plan.usage else { return };
     let mut line = std::mem::take(&mut *worker.small.borrow_mut());
     line.clear();
-    render(ai, worker, call, exchange, "begin", &mut line);
+    render(ai, worker, call, exchange, kind, &mut line);
     writer.borrow_mut().append(&line);
     *worker.small.borrow_mut() = line;
 }
