@@ -54,6 +54,9 @@ class Call:
     @property
     def user(self) -> str: ...
     @property
+    def about(self) -> str:
+        """What the engine itself asks about: the name of a set of keys. Empty for a route's hook."""
+    @property
     def headers(self) -> list[tuple[str, str]]: ...
     def header(self, name: str) -> str | None: ...
     @property
@@ -96,6 +99,11 @@ class Gateway:
         """JSON, in the shape that `tidegate.stats.EngineStats` describes."""
     def metrics(self) -> bytes:
         """Prometheus text."""
+    def set_keys(self, name: str, jwks: bytes) -> tuple[int, list[str]] | None:
+        """Keys that were fetched for a set: how many can be used, and why others can't; `None` where the plan has no such
+        set. Raises ValueError where none can be used, and the keys before them stay."""
+    def keys_failed(self, name: str) -> None:
+        """A set's keys could not be fetched."""
     def calls_fd(self) -> int:
         """A descriptor that is readable while calls wait. It is only to be waited for: `take_calls` reads it."""
     def take_calls(self, most: int) -> list[Call]:

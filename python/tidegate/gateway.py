@@ -23,7 +23,9 @@ from tidegate.ai.background import AiBackground
 from tidegate.background import aside
 from tidegate.errors import ConfigErrors, TidegateError
 from tidegate.hooks import Hooks
+from tidegate.key_sets import KeySets
 from tidegate.log import say
+from tidegate.lower.jwt import FETCH
 from tidegate.machine import available_cpus, no_collection
 from tidegate.notify import Notifier
 from tidegate.policy import Request
@@ -77,7 +79,7 @@ def run(source: Source, options: Options) -> int:
 
 def check(source: Source) -> Compiled:
     """Everything that a start would refuse, except binding; raises one of REFUSALS, with a text for people."""
-    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody}), None)
+    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody, FETCH: _nobody}), None)
     try:
         _engine.check(compiled.plan)
     except _engine.PlanRejected as error:
@@ -117,7 +119,8 @@ class Gateway:
         self._reloads = Reloads()
         self._notifier = Notifier()
         self._admin = Admin(self)
-        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
+        self._key_sets = KeySets()
+        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle, FETCH: self._key_sets.handle})
         self._watch = Watch([source.config] if source.config else [])
         self._state: State | None = None
         self._ai: AiBackground | None = None
@@ -222,6 +225,7 @@ class Gateway:
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
+        self._key_sets.in_force(self._engine, compiled.key_sets, self.state_path)
         if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
             self._ai.in_force(compiled.journal)
             self._ai.start(lambda: self._loop.call_soon_threadsafe(self._soon, self.take_keys()))
@@ -394,6 +398,7 @@ class Gateway:
         self._notifier.stopping("stopping")
         for task in self._tasks:
             task.cancel()
+        self._key_sets.stop()
         self._hooks.close()
         self._engine.stop()
         if self._ai is not None:
@@ -427,6 +432,7 @@ class Gateway:
                     for listener, address in listeners
                 ],
                 "routes": self._compiled.routes,
+                "key_sets": self._key_sets.figures(),
                 **ai,
             },
             reloads=self._reloads,

@@ -14,6 +14,22 @@ import msgspec
 
 from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Any as Any  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKey as ApiKey  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKeys as ApiKeys  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Auth as Auth  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Basic as Basic  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import BasicUser as BasicUser  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ClaimHeader as ClaimHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Jwt as Jwt  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyBearer as KeyBearer  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyCookie as KeyCookie  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyFetch as KeyFetch  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyHeader as KeyHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyQuery as KeyQuery  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySet as KeySet  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySource as KeySource  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import PasswordHash as PasswordHash  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
 
@@ -97,13 +113,19 @@ class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=Tru
     name: str
 
 
+class ClaimValue(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
+    """`${claim:NAME}`."""
+
+    name: str
+
+
 class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
     """`${1}`, `${name}`, `${capture:name}`."""
 
     name: str
 
 
-TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Capture
+TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | ClaimValue | Capture
 Template = list[TemplatePart]
 
 
@@ -206,58 +228,6 @@ class Matches(Part, frozen=True, kw_only=True):
     methods: list[str]
     headers: list[ValueMatch]
     query: list[ValueMatch]
-
-
-class KeyHeader(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A field whose whole value is the key."""
-
-    name: str
-
-
-class KeyBearer(Part, tag_field="kind", tag="bearer", frozen=True, kw_only=True):
-    """`Authorization: Bearer KEY`."""
-
-
-class KeyQuery(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
-    """A query parameter."""
-
-    name: str
-
-
-KeySource = KeyHeader | KeyBearer | KeyQuery
-
-
-class ApiKey(Part, frozen=True, kw_only=True):
-    """One key."""
-
-    name: str
-    sha256: str
-
-
-class ApiKeys(Part, tag_field="kind", tag="api_keys", frozen=True, kw_only=True):
-    """API keys, by hash."""
-
-    source: KeySource
-    keys: list[ApiKey]
-    strip: bool
-
-
-class BasicUser(Part, frozen=True, kw_only=True):
-    """One user."""
-
-    name: str
-    sha256: str
-
-
-class Basic(Part, tag_field="kind", tag="basic", frozen=True, kw_only=True):
-    """Names and passwords, by hash."""
-
-    realm: str
-    users: list[BasicUser]
-    strip: bool
-
-
-Auth = ApiKeys | Basic
 
 
 class RewritePrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -395,6 +365,12 @@ class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=Tru
     """The name of the key or user."""
 
 
+class ClaimPart(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
+    """A claim of the token."""
+
+    name: str
+
+
 class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
     """The normalised path."""
 
@@ -407,7 +383,7 @@ class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
     """The route."""
 
 
-KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | PathPart | HostPart | RoutePart
+KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | ClaimPart | PathPart | HostPart | RoutePart
 
 
 class Rate(Part, frozen=True, kw_only=True):

@@ -6,17 +6,19 @@ Never: the engine, the running process.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidegate.admin import ACCOUNT
 from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
+from tidegate.key_sets import wanted as wanted_keys
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
-from tidegate.state import directory
+from tidegate.state import directory, kept_keys
 
 if TYPE_CHECKING:
+    from tidegate.key_sets import Wanted
     from tidegate.load import Loaded
     from tidegate.plan import Plan
 
@@ -54,6 +56,8 @@ class Compiled(NamedTuple):
     place: Callable[[str], Place]
     journal: str | None = None
     """Where usage records go."""
+    key_sets: "Sequence[Wanted]" = ()
+    """Keys that are fetched."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
 
@@ -125,7 +129,14 @@ class Source:
 
         store = ai.prepare() if ai is not None and wanted(loaded.config) else None
         try:
-            lowered = lower(loaded.config, loaded.where, control_socket=control, ai_store=store, state=state)
+            lowered = lower(
+                loaded.config,
+                loaded.where,
+                control_socket=control,
+                ai_store=store,
+                state=state,
+                kept_keys=partial(kept_keys, state),
+            )
         finally:
             if store is not None:
                 store.close()
@@ -133,7 +144,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *_globs(loaded), *sorted({*lowered.files, *resolver.files})],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
@@ -208,7 +219,7 @@ class Source:
             for listener in plan.listeners
         ]
         routes = sum(any(not listeners[at].admin for at in route.listeners) for route in plan.routes)
-        hooks = sum(function.name != ACCOUNT for function in functions)
+        hooks = sum(not function.name.startswith("tidegate.") for function in functions)
         return Compiled(
             plan=data,
             functions=functions,
@@ -222,6 +233,7 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            key_sets=list(wanted_keys(plan).values()),
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
         )
 

@@ -46,6 +46,17 @@ MAX_CONNECTIONS = 65_536
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
 
+# ── who may come ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JWT_LEEWAY = "30s"
+"""Clocks that are kept by NTP differ by less; libraries use 0 to 60s."""
+
+KEYS_TIMEOUT = "5s"
+"""A request with a key that nobody knows waits so long for the issuer's answer."""
+
+KEYS_INTERVAL = "10s"
+"""Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
+
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────
 
 CONNECT = "5s"

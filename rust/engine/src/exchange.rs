@@ -13,7 +13,7 @@ use crate::{
     forward,
     prepare::PreparedRoute,
     record,
-    stage::{self, hook::Ruling},
+    stage::{self, auth::Entry, hook::Ruling},
     worker::{Worker, WorkerPlan},
 };
 
@@ -32,16 +32,14 @@ pub async fn run(worker: &Rc<Worker>, connection: &mut Connection, exchange: &mu
 /// A key in the query is for nobody's eyes: where the record is written, stars take its place.
 fn hide_key(plan: &WorkerPlan, exchange: &mut Exchange) {
     let Some(route) = exchange.route.map(|index| &plan.shared.routes[index as usize]) else { return };
-    let name = match route.plan.action {
-        Action::Ai(_) => "key",
-        _ => match route.query_credential() {
-            Some(name) => name,
-            None => return,
-        },
-    };
     let head = &mut exchange.head;
     let query = head.query;
-    tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    let mut hide =
+        |name: &str| tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    if matches!(route.plan.action, Action::Ai(_)) {
+        hide("key");
+    }
+    route.query_credentials().for_each(|(name, _)| hide(name));
 }
 
 /// Answers a request whose head could not be read, and records it.
@@ -81,8 +79,16 @@ async fn journey(
     }
 
     // who
-    if let Err(failure) = stage::auth::check(route, exchange) {
-        return fail(connection, exchange, failure).await;
+    match stage::auth::check(worker, route, exchange) {
+        Ok(Entry::In) => {}
+        // Boxed: most who come are known without asking anybody.
+        Ok(Entry::Ask(question)) => {
+            let asking = stage::auth::ask(worker, plan, route, connection, exchange, question);
+            if let Err(failure) = Box::pin(asking).await {
+                return fail(connection, exchange, failure).await;
+            }
+        }
+        Err(failure) => return fail(connection, exchange, failure).await,
     }
 
     // how much

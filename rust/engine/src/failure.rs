@@ -1,5 +1,6 @@
 //! Whose fault it was, and what is said about it: every refusal and failure has a name that logs print and tests assert.
 
+use tidegate_auth::jwt::TokenError;
 use tidegate_http1::{Refusal, ResponseFault};
 
 /// Who is to blame.
@@ -35,6 +36,10 @@ pub enum Cause {
     AddressDenied,
     /// No credential came, or a wrong one.
     Unauthorized,
+    /// The token lets nobody in.
+    Token(TokenError),
+    /// The keys that tokens are checked with could not be fetched.
+    KeysUnavailable,
     /// The key's time is over.
     KeyExpired,
     /// The provider's answer is larger than is held.
@@ -114,6 +119,8 @@ impl Cause {
             Self::NoRoute => "no_route",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
+            Self::Token(error) => error.as_str(),
+            Self::KeysUnavailable => "keys_unavailable",
             Self::KeyExpired => "key_expired",
             Self::AnswerTooLarge => "answer_too_large",
             Self::ProviderFailed => "provider_failed",
@@ -156,13 +163,17 @@ impl Cause {
             Self::Refused(refusal) => refusal.status(),
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
             Self::NoRoute => 404,
-            Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
-            Self::Unauthorized | Self::KeyExpired => 401,
+            Self::AddressDenied
+            | Self::HookRefused
+            | Self::GuardBlocked
+            | Self::Token(TokenError::Scope) => 403,
+            Self::Unauthorized | Self::KeyExpired | Self::Token(_) => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
             Self::HookUpstream => 500,
             Self::TooManyKeys
+            | Self::KeysUnavailable
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -193,6 +204,8 @@ impl Cause {
             Self::NoRoute => "No route takes this request.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
+            Self::Token(error) => error.detail(),
+            Self::KeysUnavailable => "Tokens can't be checked at present.",
             Self::KeyExpired => "The key has expired.",
             Self::AnswerTooLarge => "The provider's answer is larger than is held.",
             Self::ProviderFailed => "The provider failed in the middle of its answer.",

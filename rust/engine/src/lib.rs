@@ -21,6 +21,7 @@ mod gates;
 mod health;
 pub mod hooks;
 pub mod io;
+mod key_sets;
 mod log;
 mod memory;
 mod metrics;

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tidegate_auth::jwt::Verified;
 use tokio::{
     sync::{
         Notify,
@@ -33,10 +34,12 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound},
+    key_sets::KeySets,
     log::{Lines, Log},
     metrics::{Metrics, WorkerMetrics},
     prepare::Prepared,
     resolve::Resolver,
+    stage::auth::jwt,
     timer::{TICK, Timers},
     upstream::Upstream,
 };
@@ -77,6 +80,8 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
+    /// Keys that tokens are checked with, of the plan that runs.
+    pub key_sets: Mutex<KeySets>,
     /// When the engine started, in seconds since 1970.
     pub started_at: u64,
     /// How workers are told things.
@@ -145,6 +150,8 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Tokens that were let in a moment ago.
+    pub tokens: RefCell<Verified<jwt::Known>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// Whether connections are let go as they become idle.
@@ -211,6 +218,11 @@ impl Worker {
         out.extend_from_slice(&self.date.borrow().text);
     }
 
+    /// Seconds since 1970, as of the last tick.
+    pub fn unix_seconds(&self) -> u64 {
+        self.date.borrow().second
+    }
+
     /// A connection has gone, or could not be started.
     pub fn uncount(&self, admin: bool) {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
@@ -266,6 +278,7 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        tokens: RefCell::new(Verified::new(jwt::REMEMBERED)),
         batches: Batches::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),

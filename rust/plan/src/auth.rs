@@ -1,6 +1,8 @@
-//! Who may come: by address, by key, by name and password.
+//! Who may come: by address, by key, by name and password, by token.
 
 use serde::Deserialize;
+
+use crate::Secret;
 
 /// Who may come by address: `deny` first, then `allow`; an empty `allow` lets everybody else in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -20,6 +22,18 @@ pub enum Auth {
     ApiKeys(ApiKeys),
     /// RFC 7617.
     Basic(Basic),
+    /// RFC 7519.
+    Jwt(Jwt),
+    /// Whichever of several lets somebody in.
+    Any(Any),
+}
+
+/// Several ways in; none of them is `any` again.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Any {
+    /// Asked in this order.
+    pub methods: Vec<Auth>,
 }
 
 /// API keys: compared by hash, never kept in the clear.
@@ -50,6 +64,11 @@ pub enum KeySource {
         /// Exact.
         name: String,
     },
+    /// A cookie.
+    Cookie {
+        /// Exact.
+        name: String,
+    },
 }
 
 /// One key.
@@ -70,6 +89,8 @@ pub struct Basic {
     pub realm: String,
     /// Those that are let in.
     pub users: Vec<BasicUser>,
+    /// Those whose password is kept as a slow hash.
+    pub hashes: Vec<PasswordHash>,
     /// Whether the credential is taken out of what is forwarded.
     pub strip: bool,
 }
@@ -82,4 +103,78 @@ pub struct BasicUser {
     pub name: String,
     /// SHA-256 of `NAME:PASSWORD`, 64 lower-case hexadecimal digits.
     pub sha256: String,
+}
+
+/// One user of a password file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordHash {
+    /// Without a colon.
+    pub name: String,
+    /// As a password file has it: `$2y$…`, `$argon2id$…`, `$6$…`, `$5$…`, `$apr1$…`, `{SHA}…`.
+    pub hash: Secret,
+}
+
+/// Signed tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// Where a token is looked for; the first place that has one counts.
+    pub sources: Vec<KeySource>,
+    /// What signatures are checked with.
+    pub key_set: KeySet,
+    /// Names as RFC 7518 §3.1 has them; at least one.
+    pub algorithms: Vec<String>,
+    /// One of these in `iss`; any where there is none.
+    pub issuers: Vec<String>,
+    /// One of these in `aud`; any where there is none.
+    pub audiences: Vec<String>,
+    /// Claims that must be there.
+    pub required: Vec<String>,
+    /// Scopes that must all be granted.
+    pub scopes: Vec<String>,
+    /// Seconds by which clocks may differ.
+    pub leeway_s: u32,
+    /// Seconds after `iat` at which a token is too old; 0 for never.
+    pub max_age_s: u32,
+    /// The claim that tells who it is.
+    pub user: String,
+    /// Claims that the upstream is told.
+    pub headers: Vec<ClaimHeader>,
+    /// Without quotation marks and control characters.
+    pub realm: String,
+    /// Whether the token is taken out of what is forwarded.
+    pub strip: bool,
+}
+
+/// A claim that the upstream is told in a field. What a client sends in it never arrives.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimHeader {
+    /// A name, or names with dots between them for what is within.
+    pub claim: String,
+    /// The field.
+    pub name: String,
+}
+
+/// Keys that signatures are checked with.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySet {
+    /// As metrics and the log call it; where keys are fetched, their URL. Sets of one name are one set.
+    pub name: String,
+    /// A JWK Set (RFC 7517 §5) as text; `null` where none was fetched yet.
+    pub jwks: Option<Secret>,
+    /// How new keys are asked for; `null` where there never are any.
+    pub fetch: Option<KeyFetch>,
+}
+
+/// How keys that are not known are asked for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFetch {
+    /// Index of the hook that fetches them.
+    pub hook: u32,
+    /// Between two times of asking.
+    pub interval_ms: u32,
 }

@@ -29,7 +29,10 @@ pub use ai::{
     OnDisconnect, Opening, Price, Prompt, PromptVersion, Provider, ProviderDialect, Rates, Rule, Shadow,
     Target, UsageJournal, Window,
 };
-pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
+pub use auth::{
+    Access, Any, ApiKey, ApiKeys, Auth, Basic, BasicUser, ClaimHeader, Jwt, KeyFetch, KeySet, KeySource,
+    PasswordHash,
+};
 pub use check::PlanError;
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};

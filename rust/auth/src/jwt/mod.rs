@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub use algorithm::{Algorithm, Algorithms};
 pub use claims::Claims;
 pub use keys::{KEYS_MOST, KeySet, KeySetError, Origin, Skipped};
-pub use verified::{Until, Verified};
+pub use verified::{Hashed, Until, Verified};
 
 use crate::base64::decode_url;
 use keys::Checked;

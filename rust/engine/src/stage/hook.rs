@@ -137,6 +137,7 @@ async fn call(
         route: route.plan.name.clone(),
         listener: plan.shared.plan.listeners[exchange.listener as usize].name.clone(),
         user: exchange.user.clone(),
+        about: String::new(),
         headers: (head.fields.iter())
             .map(|field| (head.slice(field.name).to_vec(), head.slice(field.value).to_vec()))
             .collect(),

@@ -1,0 +1,59 @@
+//! Ways in made ready.
+
+use tidegate_auth::{ApiKeys, Basic};
+use tidegate_plan::{self as plan, KeySource};
+
+use super::{Auth, Method, jwt::Jwt};
+use crate::{key_sets::KeySets, prepare::PlanRejected};
+
+impl Auth {
+    /// Made ready; `path` is where the plan has it.
+    pub fn new(auth: &plan::Auth, key_sets: &KeySets, path: &str) -> Result<Self, PlanRejected> {
+        let methods = match auth {
+            plan::Auth::Any(any) => (any.methods.iter().enumerate())
+                .map(|(at, one)| Method::new(one, key_sets, &format!("{path}.methods[{at}]")))
+                .collect::<Result<Vec<_>, _>>()?,
+            one => vec![Method::new(one, key_sets, path)?],
+        };
+        let cookies = (methods.iter().flat_map(Method::sources))
+            .filter_map(|(source, strip)| match source {
+                KeySource::Cookie { name } if strip => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        Ok(Self { methods, cookies })
+    }
+}
+
+impl Method {
+    fn new(auth: &plan::Auth, key_sets: &KeySets, path: &str) -> Result<Self, PlanRejected> {
+        let hash = |hex: &str, part: String| {
+            tidegate_auth::sha256_hex(hex).ok_or_else(|| PlanRejected {
+                path: format!("{path}.{part}"),
+                why: "is no SHA-256 in hexadecimal".into(),
+            })
+        };
+        Ok(match auth {
+            plan::Auth::ApiKeys(config) => {
+                let keys = (config.keys.iter().enumerate())
+                    .map(|(index, key)| {
+                        Ok((key.name.clone(), hash(&key.sha256, format!("keys[{index}].sha256"))?))
+                    })
+                    .collect::<Result<Vec<_>, PlanRejected>>()?;
+                Self::Keys { keys: ApiKeys::new(keys), source: config.source.clone(), strip: config.strip }
+            }
+            plan::Auth::Basic(config) => {
+                let users = (config.users.iter().enumerate())
+                    .map(|(index, user)| {
+                        Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?))
+                    })
+                    .collect::<Result<Vec<_>, PlanRejected>>()?;
+                Self::Basic { users: Basic::new(users), realm: config.realm.clone(), strip: config.strip }
+            }
+            plan::Auth::Jwt(config) => Self::Jwt(Box::new(Jwt::new(config, key_sets, path)?)),
+            plan::Auth::Any(_) => {
+                return Err(PlanRejected { path: path.into(), why: "is `any` within `any`".into() });
+            }
+        })
+    }
+}
