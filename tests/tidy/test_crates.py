@@ -16,7 +16,10 @@ MAY_USE: dict[str, set[str]] = {
     "plan": {"serde", "serde_json"},
     "http1": {"message", "httparse", "memchr"},
     "route": {"message", "plan", "regex", "regex-automata", "regex-syntax", "memchr", "xxhash-rust"},
-    "auth": {"aws-lc-rs", "serde", "serde_json", "sha2", "subtle"},
+    "auth": {
+        *("aws-lc-rs", "serde", "serde_json", "sha2", "subtle"),
+        *("argon2", "bcrypt", "md-5", "sha-crypt"),  # what password files hold
+    },
     "limit": {"bytemuck"},
     "journal": {"libc", "memmap2", "xxhash-rust"},
     "upstream": {"plan", "fastrand"},

@@ -54,7 +54,7 @@ JWT_LEEWAY = "30s"
 KEYS_TIMEOUT = "5s"
 """A request with a key that nobody knows waits so long for the issuer's answer."""
 
-KEYS_INTERVAL = "10s"
+KEYS_INTERVAL = "5s"
 """Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
 
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@
 //! was presented and on whether it was right, not on how much of it was right.
 
 mod access;
+mod apr1;
 mod base64;
 mod basic;
 mod cidr;
@@ -14,12 +15,16 @@ mod client;
 mod digest;
 pub mod jwt;
 mod keys;
+mod password;
 mod query;
+mod verified;
 
 pub use access::AccessList;
-pub use basic::{AuthFailure, Basic};
+pub use basic::{AuthFailure, Basic, MAX_BYTES as NAME_AND_PASSWORD_MOST, name_and_password};
 pub use cidr::{CidrError, CidrSet};
 pub use client::{client_address, client_address_forwarded};
 pub use digest::{sha256, sha256_hex};
 pub use keys::{ApiKeys, aws_access_key, bearer};
+pub use password::PasswordHashes;
 pub use query::{mask_query_parameter, query_parameter, without_query_parameter};
+pub use verified::{Hashed, Keyed, Until, Verified};

@@ -114,7 +114,8 @@ pub fn request(
 fn identity(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
     for line in exchange.identity.split_inclusive(|byte| *byte == b'\n') {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        let replaced = exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()));
+        let replaced =
+            exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()));
         if !replaced && !route.request_edits.removes(name) {
             out.extend_from_slice(line);
         }

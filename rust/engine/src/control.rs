@@ -236,11 +236,7 @@ impl Engine {
         }
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
-        self.shared
-            .key_sets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&prepared.key_sets);
+        self.shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.key_sets);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
         Ok(addresses)

@@ -40,6 +40,10 @@ pub enum Cause {
     Token(TokenError),
     /// The keys that tokens are checked with could not be fetched.
     KeysUnavailable,
+    /// Too many passwords wait to be checked.
+    PasswordsFull,
+    /// The password was not checked in time.
+    PasswordsLate,
     /// The key's time is over.
     KeyExpired,
     /// The provider's answer is larger than is held.
@@ -121,6 +125,8 @@ impl Cause {
             Self::Unauthorized => "unauthorized",
             Self::Token(error) => error.as_str(),
             Self::KeysUnavailable => "keys_unavailable",
+            Self::PasswordsFull => "passwords_full",
+            Self::PasswordsLate => "passwords_late",
             Self::KeyExpired => "key_expired",
             Self::AnswerTooLarge => "answer_too_large",
             Self::ProviderFailed => "provider_failed",
@@ -163,10 +169,9 @@ impl Cause {
             Self::Refused(refusal) => refusal.status(),
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
             Self::NoRoute => 404,
-            Self::AddressDenied
-            | Self::HookRefused
-            | Self::GuardBlocked
-            | Self::Token(TokenError::Scope) => 403,
+            Self::AddressDenied | Self::HookRefused | Self::GuardBlocked | Self::Token(TokenError::Scope) => {
+                403
+            }
             Self::Unauthorized | Self::KeyExpired | Self::Token(_) => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
@@ -174,6 +179,8 @@ impl Cause {
             Self::HookUpstream => 500,
             Self::TooManyKeys
             | Self::KeysUnavailable
+            | Self::PasswordsFull
+            | Self::PasswordsLate
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -206,6 +213,7 @@ impl Cause {
             Self::Unauthorized => "A valid credential is needed.",
             Self::Token(error) => error.detail(),
             Self::KeysUnavailable => "Tokens can't be checked at present.",
+            Self::PasswordsFull | Self::PasswordsLate => "Passwords can't be checked at present.",
             Self::KeyExpired => "The key has expired.",
             Self::AnswerTooLarge => "The provider's answer is larger than is held.",
             Self::ProviderFailed => "The provider failed in the middle of its answer.",

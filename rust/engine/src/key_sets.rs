@@ -23,6 +23,7 @@ use crate::prepare::PlanRejected;
 pub struct KeyCell {
     /// As metrics and the log call it.
     pub name: String,
+    is_fetched: bool,
     current: RwLock<Arc<KeySet>>,
     /// Tells states of the set apart; 0 where no keys have come yet. What was judged by one state is not by another.
     state: AtomicU64,
@@ -53,6 +54,7 @@ impl KeyCell {
     fn new(config: &plan::KeySet) -> Result<Self, KeySetError> {
         let made = Self {
             name: config.name.clone(),
+            is_fetched: config.fetch.is_some(),
             current: RwLock::default(),
             state: AtomicU64::new(0),
             asking: AtomicBool::new(false),
@@ -139,10 +141,11 @@ impl KeyCell {
         self.answered.notify_waiters();
     }
 
-    /// Name, fetches that succeeded, fetches that failed, keys.
-    pub fn figures(&self) -> (&str, u64, u64, usize) {
+    /// Name, fetches that succeeded, fetches that failed, keys; `None` of a set that is not fetched.
+    pub fn figures(&self) -> Option<(String, u64, u64, usize)> {
         let keys = self.current.read().unwrap_or_else(PoisonError::into_inner).len();
-        (&self.name, self.fetched.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed), keys)
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.is_fetched.then(|| (self.name.clone(), count(&self.fetched), count(&self.failed), keys))
     }
 }
 
@@ -201,7 +204,7 @@ mod tests {
             assert!(cell.is_failing());
             assert_eq!(cell.current().unwrap().1, state);
         }
-        assert_eq!(cell.figures(), ("https://id/jwks", 1, 4, 1));
+        assert_eq!(cell.figures(), Some(("https://id/jwks".into(), 1, 4, 1)));
         cell.set(ONE).unwrap();
         assert!(!cell.is_failing());
     }

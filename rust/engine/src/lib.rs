@@ -25,6 +25,7 @@ mod key_sets;
 mod log;
 mod memory;
 mod metrics;
+mod passwords;
 mod prepare;
 mod record;
 mod resolve;

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_auth::jwt::Verified;
+use tidegate_auth::Verified;
 use tokio::{
     sync::{
         Notify,
@@ -37,6 +37,7 @@ use crate::{
     key_sets::KeySets,
     log::{Lines, Log},
     metrics::{Metrics, WorkerMetrics},
+    passwords,
     prepare::Prepared,
     resolve::Resolver,
     stage::auth::jwt,
@@ -152,6 +153,8 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Tokens that were let in a moment ago.
     pub tokens: RefCell<Verified<jwt::Known>>,
+    /// Passwords that were judged a moment ago.
+    pub passwords: RefCell<Verified<passwords::Judged>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// Whether connections are let go as they become idle.
@@ -279,6 +282,7 @@ pub async fn main(
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
         tokens: RefCell::new(Verified::new(jwt::REMEMBERED)),
+        passwords: RefCell::new(Verified::new(passwords::REMEMBERED)),
         batches: Batches::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),

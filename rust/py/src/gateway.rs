@@ -57,12 +57,7 @@ impl Gateway {
         PyBytes::new(py, &metrics)
     }
 
-    fn set_keys(
-        &self,
-        py: Python<'_>,
-        name: &str,
-        jwks: &[u8],
-    ) -> PyResult<Option<(usize, Vec<String>)>> {
+    fn set_keys(&self, py: Python<'_>, name: &str, jwks: &[u8]) -> PyResult<Option<(usize, Vec<String>)>> {
         py.detach(|| self.0.set_keys(name, jwks)).map_err(PyValueError::new_err)
     }
 

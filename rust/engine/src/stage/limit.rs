@@ -119,7 +119,9 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
             KeyPart::ApiKey => room.extend_from_slice(exchange.user.as_bytes()),
             KeyPart::Claim { name } => {
                 let claims = exchange.claims.as_deref();
-                room.extend_from_slice(claims.and_then(|claims| claims.text(name)).unwrap_or_default().as_bytes());
+                room.extend_from_slice(
+                    claims.and_then(|claims| claims.text(name)).unwrap_or_default().as_bytes(),
+                );
             }
             KeyPart::Path => room.extend_from_slice(exchange.path()),
             KeyPart::Host => room.extend_from_slice(&exchange.host),

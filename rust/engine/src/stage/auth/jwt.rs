@@ -8,7 +8,10 @@ use std::{
     task::Poll,
 };
 
-use tidegate_auth::jwt::{Algorithm, Claims, Hashed, TokenError, TokenRules, Until};
+use tidegate_auth::{
+    Hashed, Until,
+    jwt::{Algorithm, Claims, TokenError, TokenRules},
+};
 use tidegate_plan::{self as plan, KeySource};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -88,12 +91,13 @@ impl Jwt {
             // The borrow of one turn must not outlive it: what is found is looked up once more below.
             credential(source, head, room).is_some().then_some(source)
         });
-        let Some(token) = found.and_then(|source| credential(source, head, room)) else { return Tried::Absent };
+        let Some(token) = found.and_then(|source| credential(source, head, room)) else {
+            return Tried::Absent;
+        };
         let now = worker.unix_seconds();
         let hashed = (token.len() <= REMEMBERED_BYTES).then(|| Hashed::new(token));
-        let known = hashed.and_then(|hashed| {
-            worker.tokens.borrow_mut().find(hashed, self.judge(self.keys.state()), now)
-        });
+        let known = hashed
+            .and_then(|hashed| worker.tokens.borrow_mut().find(hashed, self.judge(self.keys.state()), now));
         let known = match known {
             Some(known) => known,
             None => {
@@ -151,7 +155,8 @@ impl Jwt {
         match self.keys.may_ask(worker.now()) {
             Ask::Now => {
                 // Whatever becomes of this exchange, others may ask after it.
-                let _asked = Asked { worker, keys: &self.keys, interval_ms: fetch.interval_ms };
+                let first = self.keys.state() == 0;
+                let _asked = Asked { worker, keys: &self.keys, interval_ms: fetch.interval_ms, first };
                 if let Err(cause) = self.ask(worker, plan, connection, fetch).await {
                     let side = if cause == Cause::ClientGone { Failure::client } else { Failure::gateway };
                     return Tried::No(side(cause));
@@ -253,6 +258,9 @@ impl Jwt {
     }
 }
 
+/// Between two times of asking while there are no keys at all.
+const NO_KEYS_MS: u32 = 1000;
+
 /// Characters of a user's name that the log and limits see.
 const USER_MOST: usize = 256;
 
@@ -261,12 +269,19 @@ struct Asked<'a> {
     worker: &'a Worker,
     keys: &'a KeyCell,
     interval_ms: u32,
+    /// There were no keys at all. Nobody can make us ask for those, so it does not count as asking for others.
+    first: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
+        let interval_ms = match (self.first, self.keys.state()) {
+            (true, 0) => self.interval_ms.min(NO_KEYS_MS),
+            (true, _) => 0,
+            (false, _) => self.interval_ms,
+        };
         let now = self.worker.shared.now();
-        self.keys.asked(now.saturating_add(u64::from(self.interval_ms) * 1_000_000));
+        self.keys.asked(now.saturating_add(u64::from(interval_ms) * 1_000_000));
     }
 }
 

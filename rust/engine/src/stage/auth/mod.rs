@@ -1,5 +1,6 @@
 //! Who may come: by address, then by credential.
 
+mod basic;
 pub mod jwt;
 mod prepare;
 
@@ -15,6 +16,7 @@ use crate::{
     worker::{Worker, WorkerPlan},
 };
 
+use basic::Basic;
 use jwt::{Jwt, push_clean};
 
 /// What a route asks of those who come: any of these ways in will do.
@@ -38,14 +40,7 @@ pub enum Method {
         strip: bool,
     },
     /// Names and passwords.
-    Basic {
-        /// Those that are let in.
-        users: tidegate_auth::Basic,
-        /// For the challenge.
-        realm: String,
-        /// Whether they are taken out of what is forwarded.
-        strip: bool,
-    },
+    Basic(Basic),
     /// Signed tokens.
     Jwt(Box<Jwt>),
 }
@@ -107,7 +102,8 @@ pub async fn ask(
     loop {
         let tried = match &auth.methods[question.method] {
             Method::Jwt(jwt) => jwt.fetch(worker, plan, connection, exchange).await,
-            Method::Keys { .. } | Method::Basic { .. } => Tried::Absent,
+            Method::Basic(basic) => basic.wait(worker, connection, exchange).await,
+            Method::Keys { .. } => Tried::Absent,
         };
         let failure = match tried {
             Tried::In => {
@@ -195,10 +191,7 @@ impl Method {
                 None => return Tried::Absent,
                 Some(presented) => keys.verify(presented),
             },
-            Self::Basic { users, .. } => match head.known(Known::Authorization).map(|value| users.verify(value)) {
-                None | Some(Err(tidegate_auth::AuthFailure::Scheme)) => return Tried::Absent,
-                Some(verified) => verified.ok(),
-            },
+            Self::Basic(basic) => return basic.check(worker, exchange),
             Self::Jwt(jwt) => return jwt.check(worker, exchange),
         };
         match name {
@@ -219,7 +212,7 @@ impl Method {
             }
             Self::Keys { source: KeySource::Query { .. }, .. } => "ApiKey in=\"query\"".to_owned(),
             Self::Keys { source: KeySource::Cookie { .. }, .. } => "ApiKey in=\"cookie\"".to_owned(),
-            Self::Basic { realm, .. } => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            Self::Basic(basic) => format!("Basic realm=\"{}\", charset=\"UTF-8\"", basic.realm),
             Self::Jwt(jwt) => return jwt.challenge(failure, fields),
         };
         push_field(fields, b"WWW-Authenticate", value.as_bytes());
@@ -231,7 +224,8 @@ impl Method {
         {
             return true;
         }
-        if let Self::Basic { strip: true, .. } = self
+        if let Self::Basic(basic) = self
+            && basic.strip
             && field.known == Known::Authorization
         {
             return true;
@@ -250,7 +244,7 @@ impl Method {
     fn sources(&self) -> impl Iterator<Item = (&KeySource, bool)> {
         let (sources, strip) = match self {
             Self::Keys { source, strip, .. } => (std::slice::from_ref(source), *strip),
-            Self::Basic { .. } => (&[][..], false),
+            Self::Basic(_) => (&[][..], false),
             Self::Jwt(jwt) => (jwt.sources(), jwt.plan().strip),
         };
         sources.iter().map(move |source| (source, strip))

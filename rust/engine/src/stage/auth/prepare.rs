@@ -1,9 +1,9 @@
 //! Ways in made ready.
 
-use tidegate_auth::{ApiKeys, Basic};
+use tidegate_auth::ApiKeys;
 use tidegate_plan::{self as plan, KeySource};
 
-use super::{Auth, Method, jwt::Jwt};
+use super::{Auth, Method, basic::Basic, jwt::Jwt};
 use crate::{key_sets::KeySets, prepare::PlanRejected};
 
 impl Auth {
@@ -42,14 +42,7 @@ impl Method {
                     .collect::<Result<Vec<_>, PlanRejected>>()?;
                 Self::Keys { keys: ApiKeys::new(keys), source: config.source.clone(), strip: config.strip }
             }
-            plan::Auth::Basic(config) => {
-                let users = (config.users.iter().enumerate())
-                    .map(|(index, user)| {
-                        Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?))
-                    })
-                    .collect::<Result<Vec<_>, PlanRejected>>()?;
-                Self::Basic { users: Basic::new(users), realm: config.realm.clone(), strip: config.strip }
-            }
+            plan::Auth::Basic(config) => Self::Basic(Basic::new(config, path)?),
             plan::Auth::Jwt(config) => Self::Jwt(Box::new(Jwt::new(config, key_sets, path)?)),
             plan::Auth::Any(_) => {
                 return Err(PlanRejected { path: path.into(), why: "is `any` within `any`".into() });
