@@ -100,8 +100,8 @@ class Gateway:
     def metrics(self) -> bytes:
         """Prometheus text."""
     def set_keys(self, name: str, jwks: bytes) -> tuple[int, list[str]] | None:
-        """Keys that were fetched for a set: how many can be used, and why others can't; `None` where the plan has no such
-        set. Raises ValueError where none can be used, and the keys before them stay."""
+        """Keys that were fetched for a set: how many can be used, and why others can't; `None` where the plan has no
+        such set. Raises ValueError where none can be used, and the keys before them stay."""
     def keys_failed(self, name: str) -> None:
         """A set's keys could not be fetched."""
     def calls_fd(self) -> int:

@@ -18,9 +18,11 @@ from tidegate.plan_auth import Any as Any  # noqa: PLC0414 — a name of this pa
 from tidegate.plan_auth import ApiKey as ApiKey  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import ApiKeys as ApiKeys  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import Auth as Auth  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import AuthForward as AuthForward  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import Basic as Basic  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import BasicUser as BasicUser  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import ClaimHeader as ClaimHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ForwardCache as ForwardCache  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import Jwt as Jwt  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import KeyBearer as KeyBearer  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import KeyCookie as KeyCookie  # noqa: PLC0414 — a name of this page too
@@ -31,7 +33,16 @@ from tidegate.plan_auth import KeySet as KeySet  # noqa: PLC0414 — a name of t
 from tidegate.plan_auth import KeySource as KeySource  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import PasswordHash as PasswordHash  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ApiKeyPart as ApiKeyPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClaimPart as ClaimPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClientIpPart as ClientIpPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import CookiePart as CookiePart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HeaderPart as HeaderPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HostPart as HostPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import KeyPart as KeyPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import PathPart as PathPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import RoutePart as RoutePart  # noqa: PLC0414 — a name of this page too
 
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
@@ -324,6 +335,26 @@ class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
 Action = Forward | Redirect | Respond | Builtin | AiRoute | HookAction
 
 
+class OriginSuffix(Part, frozen=True, kw_only=True):
+    """Origins of all subdomains."""
+
+    scheme: str
+    suffix: str
+
+
+class Cors(Part, frozen=True, kw_only=True):
+    """Which pages of other origins may use a route."""
+
+    any: bool
+    origins: list[str]
+    suffixes: list[OriginSuffix]
+    methods: str
+    headers: str | None
+    expose: str
+    credentials: bool
+    max_age_s: int
+
+
 class Route(Part, frozen=True, kw_only=True):
     """One route: conditions, stages, action."""
 
@@ -332,6 +363,7 @@ class Route(Part, frozen=True, kw_only=True):
     matches: Matches
     access: Access | None
     auth: Auth | None
+    cors: Cors | None
     limits: list[int]
     concurrency: list[int]
     hook: int | None
@@ -343,47 +375,6 @@ class Route(Part, frozen=True, kw_only=True):
     retry: Retry
     access_log: bool
     action: Action
-
-
-class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):
-    """The client's address."""
-
-
-class HeaderPart(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A request field."""
-
-    name: str
-
-
-class CookiePart(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
-    """A cookie."""
-
-    name: str
-
-
-class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=True):
-    """The name of the key or user."""
-
-
-class ClaimPart(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
-    """A claim of the token."""
-
-    name: str
-
-
-class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
-    """The normalised path."""
-
-
-class HostPart(Part, tag_field="kind", tag="host", frozen=True, kw_only=True):
-    """The host."""
-
-
-class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
-    """The route."""
-
-
-KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | ClaimPart | PathPart | HostPart | RoutePart
 
 
 class Rate(Part, frozen=True, kw_only=True):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from tidegate.plan_part import Part
+from tidegate.plan_part import KeyPart, Part
 
 __all__ = [
     "Any",
     "ApiKey",
     "ApiKeys",
     "Auth",
+    "AuthForward",
     "Basic",
     "BasicUser",
     "ClaimHeader",
+    "ForwardCache",
     "Jwt",
     "KeyBearer",
     "KeyCookie",
@@ -127,10 +129,32 @@ class Jwt(Part, tag_field="kind", tag="jwt", frozen=True, kw_only=True):
     strip: bool
 
 
+class ForwardCache(Part, frozen=True, kw_only=True):
+    """Good answers that hold for later requests."""
+
+    key: list[KeyPart]
+    ttl_s: int
+
+
+class AuthForward(Part, tag_field="kind", tag="forward", frozen=True, kw_only=True):
+    """Each request is asked about at an upstream."""
+
+    upstream: int
+    target: str
+    request_headers: list[str]
+    response_headers: list[str]
+    client_headers: list[str]
+    user: str | None
+    redirects: bool
+    connect_ms: int
+    timeout_ms: int
+    cache: ForwardCache | None
+
+
 class Any(Part, tag_field="kind", tag="any", frozen=True, kw_only=True):
     """Whichever of several lets somebody in."""
 
     methods: list[ApiKeys | Basic | Jwt]
 
 
-Auth = ApiKeys | Basic | Jwt | Any
+Auth = ApiKeys | Basic | Jwt | AuthForward | Any

@@ -10,7 +10,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
-
 from tests.support.http import Request
 from tests.support.upstream import Peer
 
@@ -113,7 +112,6 @@ class Issuer:
         if request.target.endswith("/.well-known/openid-configuration") and self.garbage is None:
             body = json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}).encode()
         peer.respond(self.status, body, "Content-Type: application/json", *fields)
-
 
 
 def _number(number: int) -> bytes:

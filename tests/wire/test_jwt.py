@@ -201,7 +201,7 @@ def test_garbage_leaves_the_keys_that_there_are(start: Start, serve: Serve) -> N
 
 def test_the_last_good_keys_are_used_when_a_start_finds_nobody(start: Start, serve: Serve, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
-    issuer, upstream = published(serve, RSA)
+    _, upstream = published(serve, RSA)
     config = {"routes": [route({"jwks": f"{upstream.url}/jwks"})]}
     gateway = start(config, folder=folder)
     assert ask(gateway, RSA.token()).status == 200

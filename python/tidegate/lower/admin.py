@@ -55,6 +55,7 @@ def _route(
         matches=plan.Matches(hosts=[], path=path, methods=[], headers=[], query=[]),
         access=None,
         auth=None,
+        cors=None,
         limits=[],
         concurrency=[],
         hook=hook,

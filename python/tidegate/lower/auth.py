@@ -10,6 +10,7 @@ from tidegate.lower.htpasswd import lower_htpasswd, wrong_hash
 from tidegate.lower.server import cidrs
 
 if TYPE_CHECKING:
+    from tidegate.lower.upstream import Upstreams
     from tidegate.lower.work import Path, Work
     from tidegate.model.auth import Access, ApiKeys, Auth, Basic
     from tidegate.model.secret import Secret
@@ -28,7 +29,7 @@ def lower_access(access: Access, path: Path, work: Work) -> plan.Access:
     return made
 
 
-def lower_auth(auth: Auth, path: Path, work: Work) -> plan.Auth | None:
+def lower_auth(auth: Auth, path: Path, work: Work, upstreams: Upstreams) -> plan.Auth | None:
     """Who may come by credentials; None where it was wrong."""
     methods: list[plan.ApiKeys | plan.Basic | plan.Jwt] = []
     if auth.api_keys is not None:
@@ -39,8 +40,14 @@ def lower_auth(auth: Auth, path: Path, work: Work) -> plan.Auth | None:
         methods.append(lower_jwt(auth.jwt, (*path, "jwt"), work))
     if auth.basic is not None:
         methods.append(_basic(auth.basic, (*path, "basic"), work))
+    if auth.forward is not None:
+        from tidegate.lower.forward import lower_forward
+
+        if methods:
+            work.error((*path, "forward"), "somebody else decides, and there are other ways in", "keep one of them")
+        return lower_forward(auth.forward, (*path, "forward"), work, upstreams)
     if not methods:
-        work.error(path, "this asks for nothing", "add `api_keys`, `jwt` or `basic`, or leave `auth` out")
+        work.error(path, "this asks for nothing", "add `api_keys`, `jwt`, `basic` or `forward`, or leave `auth` out")
         return None
     return methods[0] if len(methods) == 1 else plan.Any(methods=methods)
 

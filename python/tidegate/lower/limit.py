@@ -29,7 +29,10 @@ _ALIASES = {
     "user": "api_key",
     "key": "api_key",
 }
-_RIGHT = "write `client_ip`, `header:NAME`, `cookie:NAME`, `claim:NAME`, `api_key`, `path`, `host`, `route`, or a list of these"
+_RIGHT = (
+    "write `client_ip`, `header:NAME`, `cookie:NAME`, `claim:NAME`, `api_key`, `path`, `host`, `route`, "
+    "or a list of these"
+)
 
 _Written = TypeVar("_Written", Limit, Concurrency)
 

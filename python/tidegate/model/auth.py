@@ -92,7 +92,7 @@ class Jwt(Noun, frozen=True, kw_only=True):
             "bearer",
             ["bearer", "cookie:session"],
         ),
-    ] = "bearer"
+    ] = "bearer"  # noqa: S105 — a place
     required: Annotated[Many, about("Claims that must be there; `[]` lets tokens in that never expire.")] = "exp"
     scopes: Annotated[Many, about("Scopes that must all be granted, else 403.", "orders:read")] = []
     leeway: Annotated[Duration, about("By how much clocks may differ.")] = defaults.JWT_LEEWAY
@@ -106,12 +106,57 @@ class Jwt(Noun, frozen=True, kw_only=True):
     forward: Annotated[bool, about("Whether the upstream sees the token.")] = False
 
 
+class ForwardHeaders(Noun, frozen=True, kw_only=True):
+    """Which headers go which way."""
+
+    request: Annotated[
+        Many | None, about("Of the request, that the question has too; `Authorization` and `Cookie` unless given.")
+    ] = None
+    response: Annotated[
+        Many, about("Of a good answer, that the route's upstream gets; a client's own never arrive.", "X-User")
+    ] = []
+    client: Annotated[Many, about("Of a good answer, that the client gets.", "Set-Cookie")] = []
+
+
+class ForwardCache(Noun, frozen=True, kw_only=True):
+    """Good answers that hold for later requests."""
+
+    key: Annotated[
+        Many,
+        about(
+            "All that the answer depends on, as in `limit.key`; requests that agree in it are asked about once.",
+            ["header:Authorization", "path"],
+        ),
+    ]
+    ttl: Annotated[Duration, about("For how long; 1s or more.")] = "10s"
+
+
+class Forward(Noun, frozen=True, kw_only=True):
+    """Each request is asked about at a URL: 2xx lets it in, 401 and 403 are the client's, anything else is a failure."""
+
+    url: Annotated[
+        str, about("Where: a URL, or the name of an upstream and a path.", "http://auth:9000/check", "auth/check")
+    ]
+    headers: Annotated[ForwardHeaders, about("Which headers go which way.")] = ForwardHeaders()
+    user: Annotated[
+        str | None,
+        about("The header of a good answer that tells who it is, for the log, `${user}` and limits.", "X-User"),
+    ] = None
+    redirects: Annotated[bool, about("Whether a redirect is the client's too, as to a page to log in at.")] = False
+    connect: Annotated[Duration, about("For a connection.")] = defaults.AUTH_CONNECT
+    timeout: Annotated[Duration, about("For the whole question.")] = defaults.AUTH_TIMEOUT
+    cache: Annotated[ForwardCache | None, about("Which good answers hold for later requests; none unless given.")] = (
+        None
+    )
+
+
 class Auth(Noun, frozen=True, kw_only=True):
-    """Who may come by credentials. Where there are several, any of them lets in."""
+    """Who may come by credentials. Where there are several, any of them lets in; `forward` stands alone."""
 
     api_keys: Annotated[ApiKeys | None, about("Secrets in a header or a parameter.")] = None
     jwt: Annotated[Jwt | None, about("Signed tokens.")] = None
     basic: Annotated[Basic | None, about("Names and passwords.")] = None
+    forward: Annotated[Forward | None, about("Somebody else decides.")] = None
 
 
 class Access(Noun, frozen=True, kw_only=True):

@@ -57,6 +57,21 @@ KEYS_TIMEOUT = "5s"
 KEYS_INTERVAL = "5s"
 """Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
 
+AUTH_HEADERS = ("Authorization", "Cookie")
+"""What credentials come in."""
+
+AUTH_CONNECT = "1s"
+"""Whoever decides about requests stands near."""
+
+AUTH_TIMEOUT = "5s"
+"""All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
+
+CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+"""What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
+
+CORS_MAX_AGE = "10m"
+"""Chromium keeps an answer for two hours at most, Firefox for a day; a mistake should not last that long."""
+
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────
 
 CONNECT = "5s"

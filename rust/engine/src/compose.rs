@@ -123,7 +123,7 @@ fn identity(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
 }
 
 /// The path as it came: an absolute form's scheme and authority and a fragment are none of it (RFC 9112 §3.2.1).
-fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
+pub fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
     let head = &exchange.head;
     if head.path.is_empty() {
         out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
@@ -161,7 +161,7 @@ fn tells_forwarded(style: ForwardedStyle) -> bool {
 }
 
 /// Trusted proxies' lists are continued; anybody else's are replaced.
-fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
+pub fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
     let exchange = variables.exchange;
     let head = &exchange.head;
     out.extend_from_slice(b"X-Forwarded-For: ");

@@ -13,7 +13,7 @@ use crate::{
     forward,
     prepare::PreparedRoute,
     record,
-    stage::{self, auth::Entry, hook::Ruling},
+    stage::{self, auth::Entry, hook::Ruling, respond::Made},
     worker::{Worker, WorkerPlan},
 };
 
@@ -78,14 +78,25 @@ async fn journey(
         return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
     }
 
+    // which page asks
+    if let Some(cors) = &route.plan.cors {
+        match stage::cors::check(cors, exchange) {
+            Ok(false) => {}
+            Ok(true) => return send(worker, plan, connection, exchange, route, Made::empty(204)).await,
+            Err(failure) => return fail(connection, exchange, failure).await,
+        }
+    }
+
     // who
-    match stage::auth::check(worker, route, exchange) {
+    match stage::auth::check(worker, plan, route, exchange) {
         Ok(Entry::In) => {}
         // Boxed: most who come are known without asking anybody.
         Ok(Entry::Ask(question)) => {
             let asking = stage::auth::ask(worker, plan, route, connection, exchange, question);
-            if let Err(failure) = Box::pin(asking).await {
-                return fail(connection, exchange, failure).await;
+            match Box::pin(asking).await {
+                Ok(None) => {}
+                Ok(Some(made)) => return send(worker, plan, connection, exchange, route, made).await,
+                Err(failure) => return fail(connection, exchange, failure).await,
             }
         }
         Err(failure) => return fail(connection, exchange, failure).await,
@@ -148,17 +159,31 @@ async fn own_answer(
     route: &PreparedRoute,
 ) -> Next {
     match stage::respond::make(worker, plan, route, exchange, &route.plan.action) {
-        Ok(made) => {
-            let answer = Answer {
-                status: made.status,
-                content_type: made.content_type.as_bytes(),
-                fields: &made.fields,
-                body: &made.body,
-            };
-            answer::send(worker, plan, connection, exchange, Some(route), answer).await
-        }
+        Ok(made) => send(worker, plan, connection, exchange, route, made).await,
         Err(failure) => answer::fail(worker, plan, connection, exchange, Some(route), failure).await,
     }
+}
+
+/// Sends an answer that was made here, with what the stages before it have to tell.
+async fn send(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    made: Made,
+) -> Next {
+    let mut fields = std::mem::take(&mut exchange.fields);
+    fields.extend_from_slice(&made.fields);
+    let answer = Answer {
+        status: made.status,
+        content_type: made.content_type.as_bytes(),
+        fields: &fields,
+        body: &made.body,
+    };
+    let next = answer::send(worker, plan, connection, exchange, Some(route), answer).await;
+    exchange.fields = fields;
+    next
 }
 
 impl Exchange {

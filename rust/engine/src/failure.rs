@@ -44,6 +44,18 @@ pub enum Cause {
     PasswordsFull,
     /// The password was not checked in time.
     PasswordsLate,
+    /// Whoever decides about requests can't be reached.
+    AuthUnreachable,
+    /// Whoever decides about requests did not answer in time.
+    AuthTimeout,
+    /// Whoever decides about requests takes no more questions.
+    AuthFull,
+    /// Whoever decides about requests answered neither yes nor no.
+    AuthStatus,
+    /// Whoever decides about requests answered what is no answer.
+    AuthAnswer,
+    /// A page of another origin asked whether it may send such a request; it may not.
+    OriginRefused,
     /// The key's time is over.
     KeyExpired,
     /// The provider's answer is larger than is held.
@@ -127,6 +139,12 @@ impl Cause {
             Self::KeysUnavailable => "keys_unavailable",
             Self::PasswordsFull => "passwords_full",
             Self::PasswordsLate => "passwords_late",
+            Self::AuthUnreachable => "auth_unreachable",
+            Self::AuthTimeout => "auth_timeout",
+            Self::AuthFull => "auth_full",
+            Self::AuthStatus => "auth_status",
+            Self::AuthAnswer => "auth_answer",
+            Self::OriginRefused => "origin_refused",
             Self::KeyExpired => "key_expired",
             Self::AnswerTooLarge => "answer_too_large",
             Self::ProviderFailed => "provider_failed",
@@ -169,9 +187,11 @@ impl Cause {
             Self::Refused(refusal) => refusal.status(),
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
             Self::NoRoute => 404,
-            Self::AddressDenied | Self::HookRefused | Self::GuardBlocked | Self::Token(TokenError::Scope) => {
-                403
-            }
+            Self::AddressDenied
+            | Self::HookRefused
+            | Self::GuardBlocked
+            | Self::OriginRefused
+            | Self::Token(TokenError::Scope) => 403,
             Self::Unauthorized | Self::KeyExpired | Self::Token(_) => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
@@ -181,6 +201,7 @@ impl Cause {
             | Self::KeysUnavailable
             | Self::PasswordsFull
             | Self::PasswordsLate
+            | Self::AuthFull
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -189,6 +210,9 @@ impl Cause {
             | Self::UpstreamFull
             | Self::QueueTimeout => 503,
             Self::ConnectFailed
+            | Self::AuthUnreachable
+            | Self::AuthStatus
+            | Self::AuthAnswer
             | Self::TlsHandshakeFailed
             | Self::TlsCertificateRefused
             | Self::UpstreamReset
@@ -198,7 +222,11 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::ProviderFailed
             | Self::UpstreamCut => 502,
-            Self::ConnectTimeout | Self::UpstreamTimeout | Self::TotalTimeout | Self::UpstreamStalled => 504,
+            Self::ConnectTimeout
+            | Self::AuthTimeout
+            | Self::UpstreamTimeout
+            | Self::TotalTimeout
+            | Self::UpstreamStalled => 504,
         }
     }
 
@@ -214,6 +242,12 @@ impl Cause {
             Self::Token(error) => error.detail(),
             Self::KeysUnavailable => "Tokens can't be checked at present.",
             Self::PasswordsFull | Self::PasswordsLate => "Passwords can't be checked at present.",
+            Self::AuthUnreachable
+            | Self::AuthTimeout
+            | Self::AuthFull
+            | Self::AuthStatus
+            | Self::AuthAnswer => "Whoever decides about this request could not be asked.",
+            Self::OriginRefused => "Pages of this origin may not send such a request.",
             Self::KeyExpired => "The key has expired.",
             Self::AnswerTooLarge => "The provider's answer is larger than is held.",
             Self::ProviderFailed => "The provider failed in the middle of its answer.",

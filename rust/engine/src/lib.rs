@@ -8,6 +8,7 @@
 
 mod ai;
 mod answer;
+mod ask;
 mod background;
 mod body;
 mod compose;

@@ -40,7 +40,7 @@ use crate::{
     passwords,
     prepare::Prepared,
     resolve::Resolver,
-    stage::auth::jwt,
+    stage::auth::{forward, jwt},
     timer::{TICK, Timers},
     upstream::Upstream,
 };
@@ -155,6 +155,8 @@ pub struct Worker {
     pub tokens: RefCell<Verified<jwt::Known>>,
     /// Passwords that were judged a moment ago.
     pub passwords: RefCell<Verified<passwords::Judged>>,
+    /// Requests that somebody else let in a moment ago.
+    pub passed: RefCell<Verified<forward::Passed>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// Whether connections are let go as they become idle.
@@ -283,6 +285,7 @@ pub async fn main(
         small: RefCell::default(),
         tokens: RefCell::new(Verified::new(jwt::REMEMBERED)),
         passwords: RefCell::new(Verified::new(passwords::REMEMBERED)),
+        passed: RefCell::new(Verified::new(forward::REMEMBERED)),
         batches: Batches::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),

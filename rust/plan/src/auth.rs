@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Secret;
+use crate::{KeyPart, Secret};
 
 /// Who may come by address: `deny` first, then `allow`; an empty `allow` lets everybody else in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -24,11 +24,13 @@ pub enum Auth {
     Basic(Basic),
     /// RFC 7519.
     Jwt(Jwt),
+    /// Somebody else decides.
+    Forward(AuthForward),
     /// Whichever of several lets somebody in.
     Any(Any),
 }
 
-/// Several ways in; none of them is `any` again.
+/// Several ways in, none of which asks somebody else or is `any` again.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Any {
@@ -177,4 +179,40 @@ pub struct KeyFetch {
     pub hook: u32,
     /// Between two times of asking.
     pub interval_ms: u32,
+}
+
+/// Each request is asked about at an upstream: 2xx lets it in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthForward {
+    /// Index of the upstream that is asked.
+    pub upstream: u32,
+    /// Path and query of the question; visible characters.
+    pub target: String,
+    /// Fields of the request that the question has too.
+    pub request_headers: Vec<String>,
+    /// Fields of a good answer that the route's upstream gets. What a client sends in them never arrives.
+    pub response_headers: Vec<String>,
+    /// Fields of a good answer that the client gets.
+    pub client_headers: Vec<String>,
+    /// The field of a good answer that tells who it is; `null` for none.
+    pub user: Option<String>,
+    /// Whether a redirect is the client's, as a refusal is.
+    pub redirects: bool,
+    /// For a connection.
+    pub connect_ms: u32,
+    /// For the whole question.
+    pub timeout_ms: u32,
+    /// Which good answers hold for later requests; `null` where none does.
+    pub cache: Option<ForwardCache>,
+}
+
+/// Good answers that hold for later requests.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardCache {
+    /// All that the answer depends on.
+    pub key: Vec<KeyPart>,
+    /// Seconds, at least 1.
+    pub ttl_s: u32,
 }

@@ -126,6 +126,16 @@ fn check_auth(plan: &Plan, auth: &Auth, path: &str, alone: bool) -> Result<(), P
             let fetch = jwt.key_set.fetch.as_ref().map(|fetch| fetch.hook);
             indices(fetch.as_slice(), plan.hooks.len(), &format!("{path}.key_set.fetch.hook"))
         }
+        Auth::Forward(forward) => {
+            require(alone, path, || "asks somebody else, and is not one of several".into())?;
+            indices(&[forward.upstream], plan.upstreams.len(), &format!("{path}.upstream"))?;
+            let visible = |target: &str| target.bytes().all(|byte| byte.is_ascii_graphic());
+            require(
+                forward.target.starts_with('/') && visible(&forward.target),
+                &format!("{path}.target"),
+                || "must be a path of visible characters".into(),
+            )
+        }
         Auth::Any(any) => {
             require(alone && !any.methods.is_empty(), &format!("{path}.methods"), || {
                 "needs at least one, and none that is `any` again".into()

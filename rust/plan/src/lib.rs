@@ -12,6 +12,7 @@ mod ai;
 mod auth;
 mod check;
 mod check_ai;
+mod cors;
 mod hook;
 mod limit;
 mod listener;
@@ -30,10 +31,11 @@ pub use ai::{
     Target, UsageJournal, Window,
 };
 pub use auth::{
-    Access, Any, ApiKey, ApiKeys, Auth, Basic, BasicUser, ClaimHeader, Jwt, KeyFetch, KeySet, KeySource,
-    PasswordHash,
+    Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
+    KeyFetch, KeySet, KeySource, PasswordHash,
 };
 pub use check::PlanError;
+pub use cors::{Cors, OriginSuffix};
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
 pub use listener::Listener;

@@ -100,6 +100,12 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
     }
     let mut room = worker.small.borrow_mut();
     room.clear();
+    key_bytes(plan, key, exchange, &mut room);
+    xxh3_64_with_seed(&room, seed)
+}
+
+/// Appends what a key's parts are for this request, each with its length before it.
+pub fn key_bytes(plan: &WorkerPlan, key: &[KeyPart], exchange: &Exchange, room: &mut Vec<u8>) {
     let head = &exchange.head;
     for part in key {
         let start = room.len();
@@ -133,5 +139,4 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
         let length = (room.len() - start - 4) as u32;
         room[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
-    xxh3_64_with_seed(&room, seed)
 }

@@ -73,19 +73,19 @@ impl Basic {
     /// Checks name and password, if there are any.
     pub fn check(&self, worker: &Worker, exchange: &mut Exchange) -> Tried {
         let mut room = [0; NAME_AND_PASSWORD_MOST];
-        let refused = Tried::No(Failure::client(Cause::Unauthorized));
+        let refused = || Tried::No(Failure::client(Cause::Unauthorized));
         let Some(value) = exchange.head.known(Known::Authorization) else { return Tried::Absent };
         let pair = match name_and_password(value, &mut room) {
             Ok(pair) => pair,
             Err(AuthFailure::Scheme) => return Tried::Absent,
-            Err(_) => return refused,
+            Err(_) => return refused(),
         };
         if let Some(name) = self.users.find(pair) {
             exchange.user.push_str(name);
             return Tried::In;
         }
         if self.slow.is_empty() {
-            return refused;
+            return refused();
         }
         let known = passwords::hash(pair).and_then(|hashed| {
             worker.passwords.borrow_mut().find(hashed, self.identity, worker.unix_seconds())
@@ -93,7 +93,7 @@ impl Basic {
         match known {
             None => Tried::Ask,
             Some(judged) if judged.right => enter(pair, exchange),
-            Some(_) => refused,
+            Some(_) => refused(),
         }
     }
 

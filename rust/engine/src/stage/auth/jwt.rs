@@ -15,7 +15,7 @@ use tidegate_auth::{
 use tidegate_plan::{self as plan, KeySource};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{Tried, credential};
+use super::{Tried, USER_MOST, credential};
 use crate::{
     answer::push_field,
     connection::Connection,
@@ -260,9 +260,6 @@ impl Jwt {
 
 /// Between two times of asking while there are no keys at all.
 const NO_KEYS_MS: u32 = 1000;
-
-/// Characters of a user's name that the log and limits see.
-const USER_MOST: usize = 256;
 
 /// Gives the right to ask back, also where the exchange ends in the middle.
 struct Asked<'a> {

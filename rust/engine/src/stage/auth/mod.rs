@@ -1,6 +1,7 @@
 //! Who may come: by address, then by credential.
 
 mod basic;
+pub mod forward;
 pub mod jwt;
 mod prepare;
 
@@ -13,10 +14,12 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     prepare::PreparedRoute,
+    stage::respond::Made,
     worker::{Worker, WorkerPlan},
 };
 
 use basic::Basic;
+use forward::Forward;
 use jwt::{Jwt, push_clean};
 
 /// What a route asks of those who come: any of these ways in will do.
@@ -43,7 +46,12 @@ pub enum Method {
     Basic(Basic),
     /// Signed tokens.
     Jwt(Box<Jwt>),
+    /// Somebody else decides.
+    Forward(Box<Forward>),
 }
+
+/// Characters of a user's name that the log and limits see.
+const USER_MOST: usize = 256;
 
 /// What came of a look at a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +72,7 @@ pub struct Question {
 }
 
 /// What came of one way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Tried {
     /// The request brings nothing for it.
     Absent,
@@ -74,22 +82,29 @@ pub enum Tried {
     No(Failure),
     /// It takes waiting to know.
     Ask,
+    /// Somebody else has answered.
+    Answer(Made),
 }
 
 /// Lets the request in or refuses it; notes in the exchange who came.
-pub fn check(worker: &Worker, route: &PreparedRoute, exchange: &mut Exchange) -> Result<Entry, Failure> {
+pub fn check(
+    worker: &Worker,
+    plan: &WorkerPlan,
+    route: &PreparedRoute,
+    exchange: &mut Exchange,
+) -> Result<Entry, Failure> {
     if let Some(access) = &route.access
         && !access.admits(exchange.client_ip)
     {
         return Err(Failure::client(Cause::AddressDenied));
     }
     match &route.auth {
-        Some(auth) => auth.look(worker, exchange, 0, None),
+        Some(auth) => auth.look(worker, plan, exchange, 0, None),
         None => Ok(Entry::In),
     }
 }
 
-/// Waits for what is needed to know whether the request is let in.
+/// Waits for what is needed to know whether the request is let in. `Some`: the client is to be answered this.
 pub async fn ask(
     worker: &Worker,
     plan: &WorkerPlan,
@@ -97,27 +112,29 @@ pub async fn ask(
     connection: &Connection,
     exchange: &mut Exchange,
     mut question: Question,
-) -> Result<(), Failure> {
-    let Some(auth) = &route.auth else { return Ok(()) };
+) -> Result<Option<Made>, Failure> {
+    let Some(auth) = &route.auth else { return Ok(None) };
     loop {
         let tried = match &auth.methods[question.method] {
             Method::Jwt(jwt) => jwt.fetch(worker, plan, connection, exchange).await,
+            Method::Forward(forward) => forward.ask(worker, plan, connection, exchange).await,
             Method::Basic(basic) => basic.wait(worker, connection, exchange).await,
             Method::Keys { .. } => Tried::Absent,
         };
         let failure = match tried {
             Tried::In => {
                 auth.entered(exchange);
-                return Ok(());
+                return Ok(None);
             }
+            Tried::Answer(answer) => return Ok(Some(answer)),
             Tried::No(failure) if failure.cause.status() >= 500 || failure.cause == Cause::ClientGone => {
                 return Err(failure);
             }
             Tried::No(failure) => Some(failure),
             Tried::Absent | Tried::Ask => question.failure,
         };
-        match auth.look(worker, exchange, question.method + 1, failure)? {
-            Entry::In => return Ok(()),
+        match auth.look(worker, plan, exchange, question.method + 1, failure)? {
+            Entry::In => return Ok(None),
             Entry::Ask(next) => question = next,
         }
     }
@@ -128,12 +145,13 @@ impl Auth {
     fn look(
         &self,
         worker: &Worker,
+        plan: &WorkerPlan,
         exchange: &mut Exchange,
         first: usize,
         mut failure: Option<Failure>,
     ) -> Result<Entry, Failure> {
         for (method, way) in self.methods.iter().enumerate().skip(first) {
-            match way.check(worker, exchange) {
+            match way.check(worker, plan, exchange) {
                 Tried::Absent => {}
                 Tried::In => {
                     self.entered(exchange);
@@ -141,7 +159,8 @@ impl Auth {
                 }
                 // A missing scope says more than a wrong key.
                 Tried::No(no) => failure = Some(no),
-                Tried::Ask => return Ok(Entry::Ask(Question { method, failure })),
+                // Only who waits has an answer of somebody else.
+                Tried::Ask | Tried::Answer(_) => return Ok(Entry::Ask(Question { method, failure })),
             }
         }
         for method in &self.methods {
@@ -184,7 +203,7 @@ impl Auth {
 }
 
 impl Method {
-    fn check(&self, worker: &Worker, exchange: &mut Exchange) -> Tried {
+    fn check(&self, worker: &Worker, plan: &WorkerPlan, exchange: &mut Exchange) -> Tried {
         let Exchange { head, user, problem: room, .. } = &mut *exchange;
         let name = match self {
             Self::Keys { keys, source, .. } => match credential(source, head, room) {
@@ -193,6 +212,7 @@ impl Method {
             },
             Self::Basic(basic) => return basic.check(worker, exchange),
             Self::Jwt(jwt) => return jwt.check(worker, exchange),
+            Self::Forward(forward) => return forward.check(worker, plan, exchange),
         };
         match name {
             Some(name) => {
@@ -214,14 +234,18 @@ impl Method {
             Self::Keys { source: KeySource::Cookie { .. }, .. } => "ApiKey in=\"cookie\"".to_owned(),
             Self::Basic(basic) => format!("Basic realm=\"{}\", charset=\"UTF-8\"", basic.realm),
             Self::Jwt(jwt) => return jwt.challenge(failure, fields),
+            Self::Forward(_) => return,
         };
         push_field(fields, b"WWW-Authenticate", value.as_bytes());
     }
 
     fn strips(&self, field: &Field, name: &[u8]) -> bool {
-        if let Self::Jwt(jwt) = self
-            && jwt.tells(name)
-        {
+        let tells = match self {
+            Self::Jwt(jwt) => jwt.tells(name),
+            Self::Forward(forward) => forward.tells(name),
+            Self::Keys { .. } | Self::Basic(_) => false,
+        };
+        if tells {
             return true;
         }
         if let Self::Basic(basic) = self
@@ -244,7 +268,7 @@ impl Method {
     fn sources(&self) -> impl Iterator<Item = (&KeySource, bool)> {
         let (sources, strip) = match self {
             Self::Keys { source, strip, .. } => (std::slice::from_ref(source), *strip),
-            Self::Basic(_) => (&[][..], false),
+            Self::Basic(_) | Self::Forward(_) => (&[][..], false),
             Self::Jwt(jwt) => (jwt.sources(), jwt.plan().strip),
         };
         sources.iter().map(move |source| (source, strip))

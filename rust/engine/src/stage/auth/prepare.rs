@@ -3,7 +3,7 @@
 use tidegate_auth::ApiKeys;
 use tidegate_plan::{self as plan, KeySource};
 
-use super::{Auth, Method, basic::Basic, jwt::Jwt};
+use super::{Auth, Method, basic::Basic, forward::Forward, jwt::Jwt};
 use crate::{key_sets::KeySets, prepare::PlanRejected};
 
 impl Auth {
@@ -44,6 +44,7 @@ impl Method {
             }
             plan::Auth::Basic(config) => Self::Basic(Basic::new(config, path)?),
             plan::Auth::Jwt(config) => Self::Jwt(Box::new(Jwt::new(config, key_sets, path)?)),
+            plan::Auth::Forward(config) => Self::Forward(Box::new(Forward::new(config))),
             plan::Auth::Any(_) => {
                 return Err(PlanRejected { path: path.into(), why: "is `any` within `any`".into() });
             }
