@@ -1,9 +1,9 @@
-//! Decides who may come: by address, by key, by name and password; and whose address a request really has.
+//! Decides who may come: by address, by key, by name and password, by token; and whose address a request really has.
 //!
-//! Knows: CIDR blocks, the fields that proxies add, digests of keys and passwords, all handed in.
-//! Never: sockets, files, stores of keys, what a route does with the answer.
+//! Knows: CIDR blocks, the fields that proxies add, digests of keys and passwords, keys of signatures, all handed in.
+//! Never: sockets, clocks, files, stores of keys, what a route does with the answer.
 //!
-//! Secrets are kept as SHA-256 only and nothing here prints one. How long a check takes depends on the length of what
+//! API keys and passwords are kept as hashes only and nothing here prints one. How long a check takes depends on the length of what
 //! was presented and on whether it was right, not on how much of it was right.
 
 mod access;
