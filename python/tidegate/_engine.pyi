@@ -5,7 +5,19 @@ Everything is thread-safe, and what may take long (`start`, `apply`, `stop`) let
 
 from typing import final
 
-__all__ = ["Call", "EngineError", "Gateway", "PlanRejected", "Verdict", "check", "explain", "version"]
+__all__ = [
+    "Call",
+    "EngineError",
+    "Gateway",
+    "PlanRejected",
+    "Verdict",
+    "check",
+    "check_id_token",
+    "explain",
+    "seal",
+    "unseal",
+    "version",
+]
 
 class PlanRejected(Exception):
     """The engine refuses a plan; `path` is the place in it (`routes[3].action`), empty where it is no plan at all."""
@@ -118,5 +130,14 @@ def check(plan: bytes) -> None:
 
 def explain(plan: bytes, listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
     """What would happen to a request, as JSON. Raises PlanRejected."""
+
+def seal(secret: str, purpose: str, content: bytes) -> str:
+    """Seals what a browser carries, in the characters of base64url."""
+
+def unseal(secret: str, purpose: str, text: str) -> bytes | None:
+    """What was sealed with this secret for this purpose; None for anything else."""
+
+def check_id_token(jwks: bytes, token: str, issuer: str, client_id: str, now: int) -> bytes:
+    """The claims of an ID token as JSON; raises ValueError with the reason where it is none."""
 
 def version() -> str: ...

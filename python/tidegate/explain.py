@@ -162,6 +162,8 @@ def _auth(auth: plan.Auth) -> str:
         return f"name and password, {_count(len(auth.users) + len(auth.hashes), 'user')}"
     if isinstance(auth, plan.AuthForward):
         return f"as {auth.target} of an upstream says"
+    if isinstance(auth, plan.Oidc):
+        return f"login as {auth.name}"
     if isinstance(auth, plan.Jwt):
         of = f" of {' or '.join(auth.issuers)}" if auth.issuers else ""
         return f"token{of}, {' or '.join(auth.algorithms)}, keys of {auth.key_set.name}"

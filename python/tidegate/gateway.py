@@ -26,8 +26,10 @@ from tidegate.hooks import Hooks
 from tidegate.key_sets import KeySets
 from tidegate.log import say
 from tidegate.lower.jwt import FETCH
+from tidegate.lower.oidc import LOGIN
 from tidegate.machine import available_cpus, no_collection
 from tidegate.notify import Notifier
+from tidegate.oidc import Logins
 from tidegate.policy import Request
 from tidegate.ports import Engine
 from tidegate.resolve import Resolver
@@ -79,7 +81,7 @@ def run(source: Source, options: Options) -> int:
 
 def check(source: Source) -> Compiled:
     """Everything that a start would refuse, except binding; raises one of REFUSALS, with a text for people."""
-    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody, FETCH: _nobody}), None)
+    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody, FETCH: _nobody, LOGIN: _nobody}), None)
     try:
         _engine.check(compiled.plan)
     except _engine.PlanRejected as error:
@@ -120,7 +122,9 @@ class Gateway:
         self._notifier = Notifier()
         self._admin = Admin(self)
         self._key_sets = KeySets()
-        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle, FETCH: self._key_sets.handle})
+        self._logins = Logins(_engine)
+        built_in = {ACCOUNT: self._admin.handle, FETCH: self._key_sets.handle, LOGIN: self._logins.handle}
+        self._resolver = Resolver(source.folder, built_in)
         self._watch = Watch([source.config] if source.config else [])
         self._state: State | None = None
         self._ai: AiBackground | None = None
@@ -225,6 +229,7 @@ class Gateway:
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
+        self._logins.in_force(compiled.logins)
         self._key_sets.in_force(self._engine, compiled.key_sets, self.state_path)
         if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
             self._ai.in_force(compiled.journal)

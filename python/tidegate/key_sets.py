@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tidegate.policy import Request
     from tidegate.ports import Engine
 
-__all__ = ["Fetched", "KeySets", "Unfetched", "Wanted", "fetch", "wanted"]
+__all__ = ["Fetched", "KeySets", "Unfetched", "Wanted", "fetch", "get", "wanted"]
 
 BODY_MOST: Final = 1 << 20
 """Sets have a few KiB."""
@@ -185,7 +185,7 @@ def fetch(url: str, timeout_s: float) -> Fetched:
     import json
 
     until = time.monotonic() + timeout_s
-    body, holds_s = _get(url, timeout_s)
+    body, holds_s = get(url, timeout_s)
     try:
         told = json.loads(body)
     except ValueError as error:
@@ -195,11 +195,12 @@ def fetch(url: str, timeout_s: float) -> Fetched:
         issuer = url.removesuffix("/.well-known/openid-configuration")
         if str(told.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):
             raise Unfetched(f"the metadata there are of the issuer {told.get('issuer')!r}")
-        body, holds_s = _get(told["jwks_uri"], max(0.1, until - time.monotonic()))
+        body, holds_s = get(told["jwks_uri"], max(0.1, until - time.monotonic()))
     return Fetched(body, holds_s)
 
 
-def _get(url: str, timeout_s: float) -> tuple[bytes, float]:
+def get(url: str, timeout_s: float) -> tuple[bytes, float]:
+    """What a URL answers, and how long it holds; raises Unfetched."""
     import http.client
     import urllib.error
     import urllib.request

@@ -22,6 +22,8 @@ __all__ = [
     "KeyQuery",
     "KeySet",
     "KeySource",
+    "Oidc",
+    "OidcProvider",
     "PasswordHash",
 ]
 
@@ -151,10 +153,37 @@ class AuthForward(Part, tag_field="kind", tag="forward", frozen=True, kw_only=Tr
     cache: ForwardCache | None
 
 
+class OidcProvider(Part, frozen=True, kw_only=True):
+    """What the hook needs to know of a provider."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None
+    scopes: list[str]
+    claims: list[str]
+    public_url: str | None
+    session_s: int
+    secure: bool | None
+
+
+class Oidc(Part, tag_field="kind", tag="oidc", frozen=True, kw_only=True):
+    """Who has logged in at an OpenID provider."""
+
+    name: str
+    hook: int
+    cookie: str
+    secret: str
+    redirect_path: str
+    logout_path: str | None
+    user: str
+    headers: list[ClaimHeader]
+    provider: OidcProvider
+
+
 class Any(Part, tag_field="kind", tag="any", frozen=True, kw_only=True):
     """Whichever of several lets somebody in."""
 
     methods: list[ApiKeys | Basic | Jwt]
 
 
-Auth = ApiKeys | Basic | Jwt | AuthForward | Any
+Auth = ApiKeys | Basic | Jwt | AuthForward | Oidc | Any

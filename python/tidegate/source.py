@@ -8,19 +8,21 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
 from tidegate.key_sets import wanted as wanted_keys
 from tidegate.machine import no_collection
+from tidegate.oidc import logins_of
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory, kept_keys
 
 if TYPE_CHECKING:
     from tidegate.key_sets import Wanted
     from tidegate.load import Loaded
-    from tidegate.plan import Plan
+    from tidegate.plan import Oidc, Plan
 
 DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
 """Where a configuration is looked for when none is named."""
@@ -58,6 +60,8 @@ class Compiled(NamedTuple):
     """Where usage records go."""
     key_sets: "Sequence[Wanted]" = ()
     """Keys that are fetched."""
+    logins: "Mapping[str, Oidc]" = MappingProxyType({})
+    """Logins at OpenID providers."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
 
@@ -233,6 +237,7 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            logins=logins_of(plan),
             key_sets=list(wanted_keys(plan).values()),
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
         )

@@ -46,8 +46,16 @@ def lower_auth(auth: Auth, path: Path, work: Work, upstreams: Upstreams) -> plan
         if methods:
             work.error((*path, "forward"), "somebody else decides, and there are other ways in", "keep one of them")
         return lower_forward(auth.forward, (*path, "forward"), work, upstreams)
+    if auth.oidc is not None:
+        from tidegate.lower.oidc import lower_oidc
+
+        if methods or auth.forward is not None:
+            work.error((*path, "oidc"), "people log in elsewhere, and there are other ways in", "keep one of them")
+        return lower_oidc(auth.oidc, (*path, "oidc"), work)
     if not methods:
-        work.error(path, "this asks for nothing", "add `api_keys`, `jwt`, `basic` or `forward`, or leave `auth` out")
+        work.error(
+            path, "this asks for nothing", "add `api_keys`, `jwt`, `basic`, `forward` or `oidc`, or leave `auth` out"
+        )
         return None
     return methods[0] if len(methods) == 1 else plan.Any(methods=methods)
 

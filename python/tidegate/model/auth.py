@@ -132,7 +132,7 @@ class ForwardCache(Noun, frozen=True, kw_only=True):
 
 
 class Forward(Noun, frozen=True, kw_only=True):
-    """Each request is asked about at a URL: 2xx lets it in, 401 and 403 are the client's, anything else is a failure."""
+    """Each request is asked about at a URL: 2xx lets it in, 401 and 403 are the client's, all else is a failure."""
 
     url: Annotated[
         str, about("Where: a URL, or the name of an upstream and a path.", "http://auth:9000/check", "auth/check")
@@ -150,13 +150,54 @@ class Forward(Noun, frozen=True, kw_only=True):
     )
 
 
+class OidcCookie(Noun, frozen=True, kw_only=True):
+    """The sealed cookie that a session is kept in."""
+
+    secret: Annotated[
+        Secret, about("What it is sealed with, best as `${ENV}`: 32 characters or more, the same on all instances.")
+    ]
+    name: Annotated[str, about("Its name; a long session has more, `NAME.1` to `NAME.3`.")] = "tidegate"
+    secure: Annotated[
+        bool | None, about("Whether it is for TLS only; unless given, where the request came by TLS.")
+    ] = None
+
+
+class Oidc(Noun, frozen=True, kw_only=True):
+    """Logging in at an OpenID provider: authorization code with PKCE, and a session in a sealed cookie."""
+
+    issuer: Annotated[str, about("The provider's URL.", "https://id.example.com")]
+    client_id: Annotated[str, about("Who Tidegate is there.")]
+    client_secret: Annotated[Secret | None, about("Its secret there, best as `${ENV}`; none for a public client.")] = (
+        None
+    )
+    scopes: Annotated[Many, about("What is asked for; `offline_access` for sessions that are refreshed.")] = (
+        defaults.OIDC_SCOPES
+    )
+    redirect_path: Annotated[str, about("The path that the provider sends people back to.")] = "/_oidc/callback"
+    logout_path: Annotated[str | None, about("The path that ends a session.", "/_oidc/logout")] = None
+    public_url: Annotated[
+        str | None,
+        about("Where people see the site; unless given, what their request says.", "https://app.example.com"),
+    ] = None
+    cookie: Annotated[OidcCookie, about("The cookie that a session is kept in.")]
+    session: Annotated[Duration, about("How long a session goes on at most.")] = defaults.OIDC_SESSION
+    user: Annotated[str, about("The claim that tells who it is, for the log, `${user}` and limits.")] = "sub"
+    claims: Annotated[
+        dict[str, str], about("Claims, and the headers that tell the upstream of them.", {"email": "X-Mail"})
+    ] = {}
+    keep: Annotated[
+        Many, about("Claims that the session keeps beside those, for `${claim:NAME}` and limits.", ["groups"])
+    ] = []
+
+
 class Auth(Noun, frozen=True, kw_only=True):
-    """Who may come by credentials. Where there are several, any of them lets in; `forward` stands alone."""
+    """Who may come by credentials. Where there are several, any of them lets in; `forward` and `oidc` stand alone."""
 
     api_keys: Annotated[ApiKeys | None, about("Secrets in a header or a parameter.")] = None
     jwt: Annotated[Jwt | None, about("Signed tokens.")] = None
     basic: Annotated[Basic | None, about("Names and passwords.")] = None
     forward: Annotated[Forward | None, about("Somebody else decides.")] = None
+    oidc: Annotated[Oidc | None, about("Logging in at an OpenID provider.")] = None
 
 
 class Access(Noun, frozen=True, kw_only=True):

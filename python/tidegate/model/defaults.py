@@ -66,6 +66,15 @@ AUTH_CONNECT = "1s"
 AUTH_TIMEOUT = "5s"
 """All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
 
+OIDC_SCOPES = "openid profile email"
+"""What providers know by these names (OpenID Connect Core 1.0 §5.4)."""
+
+OIDC_SESSION = "8h"
+"""A working day; the provider may end it earlier."""
+
+OIDC_TIMEOUT = "10s"
+"""For the hook, which may ask the provider twice."""
+
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 """What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
 

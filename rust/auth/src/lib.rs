@@ -17,6 +17,7 @@ pub mod jwt;
 mod keys;
 mod password;
 mod query;
+mod session;
 mod verified;
 
 pub use access::AccessList;
@@ -27,4 +28,5 @@ pub use digest::{sha256, sha256_hex};
 pub use keys::{ApiKeys, aws_access_key, bearer};
 pub use password::PasswordHashes;
 pub use query::{mask_query_parameter, query_parameter, without_query_parameter};
+pub use session::{COOKIE_MOST, COOKIES_MOST, Sealer, Session, join_cookies};
 pub use verified::{Hashed, Keyed, Until, Verified};

@@ -30,6 +30,7 @@ mod passwords;
 mod prepare;
 mod record;
 mod resolve;
+pub mod sessions;
 mod stage;
 mod telemetry;
 mod timer;

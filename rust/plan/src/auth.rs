@@ -26,6 +26,8 @@ pub enum Auth {
     Jwt(Jwt),
     /// Somebody else decides.
     Forward(AuthForward),
+    /// Who has logged in at a provider.
+    Oidc(Oidc),
     /// Whichever of several lets somebody in.
     Any(Any),
 }
@@ -215,4 +217,50 @@ pub struct ForwardCache {
     pub key: Vec<KeyPart>,
     /// Seconds, at least 1.
     pub ttl_s: u32,
+}
+
+/// Who has logged in at an OpenID provider, by a sealed cookie.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// Names the login among others; cookies of one are none of another.
+    pub name: String,
+    /// Index of the hook that sends people to the provider, takes them back, refreshes and ends sessions.
+    pub hook: u32,
+    /// The cookie.
+    pub cookie: String,
+    /// What cookies are sealed with.
+    pub secret: Secret,
+    /// The path that the provider sends people back to.
+    pub redirect_path: String,
+    /// The path that ends a session; `null` where there is none.
+    pub logout_path: Option<String>,
+    /// The claim that tells who it is.
+    pub user: String,
+    /// Claims that the upstream is told.
+    pub headers: Vec<ClaimHeader>,
+    /// For the hook.
+    pub provider: OidcProvider,
+}
+
+/// What the hook needs to know of a provider; the engine hands it on.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcProvider {
+    /// Its URL, as `iss` has it.
+    pub issuer: String,
+    /// Who asks.
+    pub client_id: String,
+    /// `null` for a public client.
+    pub client_secret: Option<Secret>,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// Claims that the session keeps.
+    pub claims: Vec<String>,
+    /// Where people see the site; `null` for what their request says.
+    pub public_url: Option<String>,
+    /// Seconds for which a session goes on at most.
+    pub session_s: u32,
+    /// Whether the cookie is for TLS only; `null` for what the request came by.
+    pub secure: Option<bool>,
 }

@@ -136,6 +136,10 @@ fn check_auth(plan: &Plan, auth: &Auth, path: &str, alone: bool) -> Result<(), P
                 || "must be a path of visible characters".into(),
             )
         }
+        Auth::Oidc(oidc) => {
+            require(alone, path, || "asks somebody else, and is not one of several".into())?;
+            indices(&[oidc.hook], plan.hooks.len(), &format!("{path}.hook"))
+        }
         Auth::Any(any) => {
             require(alone && !any.methods.is_empty(), &format!("{path}.methods"), || {
                 "needs at least one, and none that is `any` again".into()

@@ -32,7 +32,7 @@ pub use ai::{
 };
 pub use auth::{
     Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
-    KeyFetch, KeySet, KeySource, PasswordHash,
+    KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
 };
 pub use check::PlanError;
 pub use cors::{Cors, OriginSuffix};

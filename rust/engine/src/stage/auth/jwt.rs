@@ -115,7 +115,7 @@ impl Jwt {
                 }
             }
         };
-        self.enter(known.claims, exchange)
+        enter(known.claims, &self.config.user, &self.config.headers, exchange)
     }
 
     fn judge(&self, keys: u64) -> u64 {
@@ -128,19 +128,6 @@ impl Jwt {
             Some(_) => Tried::Ask,
             None => Tried::No(Failure::client(Cause::Token(TokenError::UnknownKey))),
         }
-    }
-
-    fn enter(&self, claims: Rc<Claims>, exchange: &mut Exchange) -> Tried {
-        if let Some(user) = claims.text(&self.config.user) {
-            exchange.user.extend(user.chars().filter(|char| !char.is_control()).take(USER_MOST));
-        }
-        for header in &self.config.headers {
-            if let Some(text) = claims.text(&header.claim) {
-                push_clean(&mut exchange.identity, &header.name, text.as_bytes());
-            }
-        }
-        exchange.claims = Some(claims);
-        Tried::In
     }
 
     /// Asks for new keys, or waits for somebody who does, and checks again.
@@ -280,6 +267,25 @@ impl Drop for Asked<'_> {
         let now = self.worker.shared.now();
         self.keys.asked(now.saturating_add(u64::from(interval_ms) * 1_000_000));
     }
+}
+
+/// Notes who came, and what the upstream is told of them.
+pub fn enter(
+    claims: Rc<Claims>,
+    user: &str,
+    headers: &[plan::ClaimHeader],
+    exchange: &mut Exchange,
+) -> Tried {
+    if let Some(user) = claims.text(user) {
+        exchange.user.extend(user.chars().filter(|char| !char.is_control()).take(USER_MOST));
+    }
+    for header in headers {
+        if let Some(text) = claims.text(&header.claim) {
+            push_clean(&mut exchange.identity, &header.name, text.as_bytes());
+        }
+    }
+    exchange.claims = Some(claims);
+    Tried::In
 }
 
 /// One line with a value that somebody else chose: controls never leave (RFC 9110 §5.5).

@@ -3,6 +3,7 @@
 mod basic;
 pub mod forward;
 pub mod jwt;
+mod oidc;
 mod prepare;
 
 use tidegate_message::{Field, Known, RequestHead};
@@ -21,6 +22,7 @@ use crate::{
 use basic::Basic;
 use forward::Forward;
 use jwt::{Jwt, push_clean};
+use oidc::Oidc;
 
 /// What a route asks of those who come: any of these ways in will do.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub enum Method {
     Jwt(Box<Jwt>),
     /// Somebody else decides.
     Forward(Box<Forward>),
+    /// Who has logged in at a provider.
+    Oidc(Box<Oidc>),
 }
 
 /// Characters of a user's name that the log and limits see.
@@ -118,6 +122,7 @@ pub async fn ask(
         let tried = match &auth.methods[question.method] {
             Method::Jwt(jwt) => jwt.fetch(worker, plan, connection, exchange).await,
             Method::Forward(forward) => forward.ask(worker, plan, connection, exchange).await,
+            Method::Oidc(oidc) => oidc.ask(worker, plan, route, connection, exchange).await,
             Method::Basic(basic) => basic.wait(worker, connection, exchange).await,
             Method::Keys { .. } => Tried::Absent,
         };
@@ -213,6 +218,7 @@ impl Method {
             Self::Basic(basic) => return basic.check(worker, exchange),
             Self::Jwt(jwt) => return jwt.check(worker, exchange),
             Self::Forward(forward) => return forward.check(worker, plan, exchange),
+            Self::Oidc(oidc) => return oidc.check(worker, exchange),
         };
         match name {
             Some(name) => {
@@ -234,7 +240,7 @@ impl Method {
             Self::Keys { source: KeySource::Cookie { .. }, .. } => "ApiKey in=\"cookie\"".to_owned(),
             Self::Basic(basic) => format!("Basic realm=\"{}\", charset=\"UTF-8\"", basic.realm),
             Self::Jwt(jwt) => return jwt.challenge(failure, fields),
-            Self::Forward(_) => return,
+            Self::Forward(_) | Self::Oidc(_) => return,
         };
         push_field(fields, b"WWW-Authenticate", value.as_bytes());
     }
@@ -243,6 +249,7 @@ impl Method {
         let tells = match self {
             Self::Jwt(jwt) => jwt.tells(name),
             Self::Forward(forward) => forward.tells(name),
+            Self::Oidc(oidc) => oidc.tells(name),
             Self::Keys { .. } | Self::Basic(_) => false,
         };
         if tells {
@@ -268,7 +275,7 @@ impl Method {
     fn sources(&self) -> impl Iterator<Item = (&KeySource, bool)> {
         let (sources, strip) = match self {
             Self::Keys { source, strip, .. } => (std::slice::from_ref(source), *strip),
-            Self::Basic(_) | Self::Forward(_) => (&[][..], false),
+            Self::Basic(_) | Self::Forward(_) | Self::Oidc(_) => (&[][..], false),
             Self::Jwt(jwt) => (jwt.sources(), jwt.plan().strip),
         };
         sources.iter().map(move |source| (source, strip))

@@ -3,7 +3,7 @@
 use tidegate_auth::ApiKeys;
 use tidegate_plan::{self as plan, KeySource};
 
-use super::{Auth, Method, basic::Basic, forward::Forward, jwt::Jwt};
+use super::{Auth, Method, basic::Basic, forward::Forward, jwt::Jwt, oidc::Oidc};
 use crate::{key_sets::KeySets, prepare::PlanRejected};
 
 impl Auth {
@@ -20,6 +20,10 @@ impl Auth {
                 KeySource::Cookie { name } if strip => Some(name.clone()),
                 _ => None,
             })
+            .chain(methods.iter().flat_map(|method| match method {
+                Method::Oidc(oidc) => oidc.cookies(),
+                _ => Vec::new(),
+            }))
             .collect();
         Ok(Self { methods, cookies })
     }
@@ -45,6 +49,7 @@ impl Method {
             plan::Auth::Basic(config) => Self::Basic(Basic::new(config, path)?),
             plan::Auth::Jwt(config) => Self::Jwt(Box::new(Jwt::new(config, key_sets, path)?)),
             plan::Auth::Forward(config) => Self::Forward(Box::new(Forward::new(config))),
+            plan::Auth::Oidc(config) => Self::Oidc(Box::new(Oidc::new(config, path)?)),
             plan::Auth::Any(_) => {
                 return Err(PlanRejected { path: path.into(), why: "is `any` within `any`".into() });
             }
