@@ -170,7 +170,7 @@ class Oidc(Noun, frozen=True, kw_only=True):
     client_secret: Annotated[Secret | None, about("Its secret there, best as `${ENV}`; none for a public client.")] = (
         None
     )
-    scopes: Annotated[Many, about("What is asked for; `offline_access` for sessions that are refreshed.")] = (
+    scopes: Annotated[Many, about("What is asked for; `offline_access` for sessions that are refreshed.")] = " ".join(
         defaults.OIDC_SCOPES
     )
     redirect_path: Annotated[str, about("The path that the provider sends people back to.")] = "/_oidc/callback"

@@ -19,7 +19,7 @@ class Cors(Noun, frozen=True, kw_only=True):
             "https://app.example.com",
         ),
     ]
-    methods: Annotated[Many, about("Methods that they may use.")] = defaults.CORS_METHODS
+    methods: Annotated[Many, about("Methods that they may use.")] = ", ".join(defaults.CORS_METHODS)
     headers: Annotated[
         Many | None, about("Headers that they may send; those that they ask for unless given.", "Content-Type")
     ] = None

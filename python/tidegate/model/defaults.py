@@ -66,7 +66,7 @@ AUTH_CONNECT = "1s"
 AUTH_TIMEOUT = "5s"
 """All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
 
-OIDC_SCOPES = "openid profile email"
+OIDC_SCOPES = ("openid", "profile", "email")
 """What providers know by these names (OpenID Connect Core 1.0 §5.4)."""
 
 OIDC_SESSION = "8h"
@@ -75,7 +75,7 @@ OIDC_SESSION = "8h"
 OIDC_TIMEOUT = "10s"
 """For the hook, which may ask the provider twice."""
 
-CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 """What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
 
 CORS_MAX_AGE = "10m"

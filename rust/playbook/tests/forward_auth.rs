@@ -139,7 +139,7 @@ fn silence_and_a_shut_door_have_their_names() {
         client.got_problem(504, "auth_timeout").await;
     });
     play(asking(as_it_is), async |play| {
-        play.endpoint_is(81, Listening::Refusing);
+        play.endpoint_is(81, Listening::Refused);
         let client = play.client().await;
         client.sends(REQUEST).await;
         client.got_problem(502, "auth_unreachable").await;
