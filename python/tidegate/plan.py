@@ -125,6 +125,7 @@ class Server(Part, frozen=True, kw_only=True):
     send_timeout_ms: int
     keep_alive_ms: int
     keep_alive_requests: int
+    max_streams: int
     tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
@@ -144,6 +145,7 @@ class Listener(Part, frozen=True, kw_only=True):
     name: str
     address: Address
     proxy_protocol: bool
+    http2: bool
     admin: bool
 
 
@@ -525,6 +527,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     name: str
     endpoints: list[Endpoint]
     balance: Balance
+    protocol: Literal["http1", "http2", "auto"]
     tls: UpstreamTls | None
     pool: Pool
     passive: PassiveHealth | None

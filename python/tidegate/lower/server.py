@@ -30,6 +30,7 @@ def lower_server(work: Work) -> plan.Server:
         send_timeout_ms=work.milliseconds(server.send_timeout, (*at, "send_timeout"), least=1),
         keep_alive_ms=work.milliseconds(server.keep_alive, (*at, "keep_alive")),
         keep_alive_requests=server.keep_alive_requests,
+        max_streams=server.max_streams,
         tunnel_idle_ms=work.milliseconds(server.tunnel_idle, (*at, "tunnel_idle"), least=1),
         drain_ms=work.milliseconds(server.drain, (*at, "drain")),
         max_connections=server.max_connections,

@@ -31,6 +31,9 @@ KEEP_ALIVE = "75s"
 KEEP_ALIVE_REQUESTS = 0
 """No bound: a connection's cost does not grow with its age."""
 
+MAX_STREAMS = 128
+"""Envoy's edge profile takes 100, browsers open up to 100; RFC 9113 §6.5.2 advises no fewer than that."""
+
 TUNNEL_IDLE = "1h"
 """WebSocket applications ping every half minute; HAProxy's usual `timeout tunnel` is 1h."""
 

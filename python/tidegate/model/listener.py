@@ -29,3 +29,6 @@ class Listener(Noun, frozen=True, kw_only=True):
             "`server.trusted_proxies` are taken."
         ),
     ] = False
+    http2: Annotated[
+        bool, about("Whether HTTP/2 is spoken: offered within TLS, and taken from clients that begin with it.")
+    ] = True

@@ -41,6 +41,9 @@ class Server(Noun, frozen=True, kw_only=True):
     keep_alive_requests: Annotated[OrNone, about("Requests on one connection before it is closed; 0 for no bound.")] = (
         defaults.KEEP_ALIVE_REQUESTS
     )
+    max_streams: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)], about("Streams that an HTTP/2 connection may have open at once.")
+    ] = defaults.MAX_STREAMS
     tunnel_idle: Annotated[Duration, about("How long a tunnel (WebSocket) may be silent in both directions.")] = (
         defaults.TUNNEL_IDLE
     )

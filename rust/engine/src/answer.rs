@@ -10,7 +10,8 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
-    io::listen::Accepted,
+    grpc,
+    io::listen::{Accepted, Detached},
     log::number::push_decimal,
     prepare::PreparedRoute,
     worker::{Worker, WorkerPlan},
@@ -77,7 +78,14 @@ pub async fn fail(
     };
     let mut body = std::mem::take(&mut exchange.problem);
     let speaks = route.and_then(|route| ai::dialect(route, exchange));
+    let mut status = cause.status();
     let content_type: &[u8] = match speaks {
+        None if grpc::is_call(&exchange.head) => {
+            body.clear();
+            status = 200;
+            grpc::write_failure(failure, &mut exchange.fields);
+            b"application/grpc"
+        }
         None => {
             problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
             b"application/problem+json"
@@ -98,7 +106,7 @@ pub async fn fail(
         }
     };
     let fields = std::mem::take(&mut exchange.fields);
-    let answer = Answer { status: cause.status(), content_type, fields: &fields, body: &body };
+    let answer = Answer { status, content_type, fields: &fields, body: &body };
     write(worker, plan, exchange, route, answer, next);
     exchange.problem = body;
     exchange.fields = fields;
@@ -226,8 +234,8 @@ const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: a
 pub fn turn_away(accepted: Accepted) {
     use std::io::Write as _;
     match accepted.detach() {
-        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(TURNED_AWAY)),
-        Ok(Accepted::Unix(mut stream)) => drop(stream.write(TURNED_AWAY)),
+        Ok(Detached::Tcp(mut stream, _)) => drop(stream.write(TURNED_AWAY)),
+        Ok(Detached::Unix(mut stream)) => drop(stream.write(TURNED_AWAY)),
         _ => {}
     }
 }

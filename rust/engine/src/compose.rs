@@ -204,6 +204,7 @@ fn via(received: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(match received {
         Version::Http10 => b"Via: 1.0 tidegate\r\n",
         Version::Http11 => b"Via: 1.1 tidegate\r\n",
+        Version::Http2 => b"Via: 2.0 tidegate\r\n",
     });
 }
 

@@ -15,6 +15,7 @@ use crate::{
     answer,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
+    http2,
     io::Stream,
     timer::Deadline,
     worker::{Listening, Worker},
@@ -33,6 +34,8 @@ pub struct Connection {
     pub exchanges: u32,
     /// A PROXY header must come first.
     pub expects_proxy: bool,
+    /// The first bytes may be HTTP/2's.
+    pub expects_http2: bool,
     /// The admin listener's: not drained, not counted.
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
@@ -73,6 +76,8 @@ pub enum Close {
     Tunnel,
     /// The connection itself failed.
     Broken,
+    /// An HTTP/2 client did what ends a connection.
+    Http2(tidegate_http2::Reason),
 }
 
 impl Close {
@@ -90,6 +95,7 @@ impl Close {
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
             Self::Broken => "broken",
+            Self::Http2(reason) => reason.as_str(),
         }
     }
 }
@@ -111,6 +117,13 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 return Some(connection);
             }
             Head::End(close) => break close,
+            Head::Http2 => {
+                let first = std::mem::take(&mut exchange.input);
+                worker.return_exchange(exchange);
+                let close = Box::pin(http2::serve(&worker, connection, &first)).await;
+                worker.metrics.close(close.as_str());
+                return None;
+            }
             Head::Failed(failure) => {
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
                 break Close::Refused;
@@ -125,6 +138,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         connection.exchanges = connection.exchanges.saturating_add(1);
         match exchange::run(&worker, &mut connection, &mut exchange).await {
             Next::Close(close) => break close,
+            Next::KeepAlive if connection.stream.is_single() => break Close::Asked,
             Next::KeepAlive if exchange.input.is_empty() => {
                 worker.return_exchange(exchange);
                 return Some(connection);
@@ -132,6 +146,11 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             Next::KeepAlive => {}
         }
     };
+    if connection.stream.is_single() {
+        http2::finish(&mut connection.stream, close);
+        worker.return_exchange(exchange);
+        return None;
+    }
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
     let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
@@ -147,6 +166,8 @@ enum Head {
     Complete,
     /// There was nothing to read after all: the connection is still idle.
     Nothing,
+    /// The client speaks HTTP/2; what has come of it stands in `exchange.input`.
+    Http2,
     End(Close),
     Failed(Failure),
 }
@@ -185,8 +206,20 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
+            Some(Ok(read))
+                if connection.expects_http2 && http2::is_preface(&exchange.input, &scratch[..read]) =>
+            {
+                exchange.input.extend_from_slice(&scratch[..read]);
+                return Head::Http2;
+            }
             Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.look_at_clock()) {
-                Ok(true) => return Head::Complete,
+                Ok(true) => {
+                    connection.expects_http2 = false;
+                    if connection.stream.is_single() {
+                        exchange.came_by_http2();
+                    }
+                    return Head::Complete;
+                }
                 Ok(false) => {}
                 Err(refusal) => return Head::Failed(refusal.into()),
             },
@@ -275,6 +308,8 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
 pub struct Task<F, M> {
     worker: Rc<Worker>,
     admin: bool,
+    /// It is a connection, not one of many streams on one.
+    counted: bool,
     phase: Phase<F>,
     slots: Slots<F>,
     serve: M,
@@ -299,7 +334,8 @@ where
 {
     /// A task for a connection that has just been accepted.
     pub fn new(worker: Rc<Worker>, connection: Connection, slots: Slots<F>, serve: M) -> Self {
-        Self { worker, admin: connection.admin, phase: Phase::Idle(connection), slots, serve }
+        let counted = !connection.stream.is_single();
+        Self { worker, admin: connection.admin, counted, phase: Phase::Idle(connection), slots, serve }
     }
 
     fn start(&self, connection: Connection) -> Pin<Box<F>> {
@@ -367,8 +403,10 @@ where
 
 impl<F, M> Drop for Task<F, M> {
     fn drop(&mut self) {
-        self.worker.uncount(self.admin);
-        self.worker.metrics.connection_closed();
+        if self.counted {
+            self.worker.uncount(self.admin);
+            self.worker.metrics.connection_closed();
+        }
     }
 }
 

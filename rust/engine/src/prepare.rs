@@ -268,7 +268,7 @@ fn upstream_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc
             let at = before.plan.upstreams.iter().position(|kept| kept.name == upstream.name)?;
             before.upstream_tls.get(at)?.as_ref()
         });
-        Client::new(tls, &upstream.name, kept)
+        Client::new(tls, upstream.protocol, &upstream.name, kept)
             .map(Some)
             .map_err(|refused| rejected(format!("upstreams[{index}].tls.{}", refused.part), refused.why))
     };

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -32,7 +32,7 @@ use crate::{
     gates::Gates,
     health::Health,
     hooks::Hooks,
-    io::listen::{Accepted, Acceptor, Bound},
+    io::listen::{Accepted, Acceptor, Bound, Detached},
     log::{Lines, Log},
     metrics::{Metrics, WorkerMetrics},
     prepare::Prepared,
@@ -123,7 +123,7 @@ pub enum Message {
         /// The listener's name.
         listener: Arc<str>,
         /// The connection.
-        accepted: Accepted,
+        accepted: Detached,
     },
     /// Accepts nothing more and lets connections go as they become idle.
     Drain,
@@ -151,10 +151,15 @@ pub struct Worker {
     pub draining: Cell<bool>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
+    myself: Weak<Self>,
+    /// How a stream's task is started.
+    serve_stream: RefCell<Option<ServeStream>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
 }
+
+type ServeStream = Box<dyn Fn(Connection)>;
 
 /// A plan as one worker runs it.
 pub struct WorkerPlan {
@@ -219,6 +224,21 @@ impl Worker {
         }
     }
 
+    /// The worker, for tasks of their own.
+    ///
+    /// # Panics
+    /// Never: whoever borrows a worker borrows it from an `Rc`.
+    pub fn rc(&self) -> Rc<Self> {
+        self.myself.upgrade().expect("a worker lives in an Rc")
+    }
+
+    /// Serves one stream of a connection that carries many, in a task of its own.
+    pub fn serve_stream(&self, stream: Connection) {
+        if let Some(serve) = &*self.serve_stream.borrow() {
+            serve(stream);
+        }
+    }
+
     /// An exchange panicked.
     pub fn panicked(&self) {
         self.metrics.panicked();
@@ -260,7 +280,8 @@ pub async fn main(
     mut inbox: UnboundedReceiver<Message>,
 ) {
     let metrics = shared.metrics.worker(index);
-    let worker = Rc::new(Worker {
+    let worker = Rc::new_cyclic(|myself| Worker {
+        myself: myself.clone(),
         index,
         metrics,
         timers: Rc::new(Timers::new()),
@@ -271,6 +292,7 @@ pub async fn main(
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
+        serve_stream: RefCell::default(),
         date: RefCell::default(),
         shared,
     });
@@ -291,10 +313,12 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening),
-                    None => worker.uncount(false),
-                },
+                Some(Message::Serve { listener, accepted }) => {
+                    match (listeners.listening(listener), accepted.attach()) {
+                        (Some(listening), Ok(accepted)) => serve(accepted, listening),
+                        _ => worker.uncount(false),
+                    }
+                }
                 Some(Message::Drain) => {
                     worker.draining.set(true);
                     listeners.drain();
@@ -367,13 +391,22 @@ type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
+    let (streams, weak) = (slots.clone(), worker.myself.clone());
+    let serve_stream = move |connection| {
+        if let Some(worker) = weak.upgrade() {
+            let task = connection::Task::new(worker, connection, streams.clone(), connection::serve);
+            tokio::task::spawn_local(task);
+        }
+    };
+    worker.serve_stream.replace(Some(Box::new(serve_stream)));
     Rc::new(move |accepted, listening| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-        let (Some(listener), Ok((stream, peer))) = (listener, accepted.attach()) else {
+        let Some(listener) = listener else {
             worker.uncount(false);
             return;
         };
+        let Accepted { stream, peer } = accepted;
         if listener.admin {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
@@ -386,6 +419,7 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             listening,
             exchanges: 0,
             expects_proxy: listener.proxy_protocol,
+            expects_http2: listener.http2,
             admin: listener.admin,
             deadline,
         };

@@ -43,7 +43,7 @@ pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};
 pub use upstream::{
     ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamTls,
+    Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 use serde::Deserialize;

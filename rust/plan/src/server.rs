@@ -20,6 +20,8 @@ pub struct Server {
     pub keep_alive_ms: u32,
     /// Requests on one connection before it is closed; 0 for no bound.
     pub keep_alive_requests: u32,
+    /// Streams that an HTTP/2 connection may have open at once.
+    pub max_streams: u32,
     /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
     pub tunnel_idle_ms: u32,
     /// How long a drain waits for exchanges under way before it cuts them.

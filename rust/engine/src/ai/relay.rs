@@ -329,7 +329,7 @@ async fn events(
 ) -> Relayed {
     let Desk { worker, plan, ai, .. } = desk;
     let model = &ai.plan.models[call.model as usize];
-    let chunked = exchange.head.version == Version::Http11;
+    let chunked = exchange.head.version != Version::Http10;
     let read = exchange.skip_body();
     let mut next = exchange.after(worker, plan, connection);
     if !read {

@@ -40,15 +40,25 @@ pub enum Acceptor {
     Memory(super::memory::Acceptor),
 }
 
-/// A connection that has been accepted and belongs to no reactor yet, so that another worker may take it.
+/// A connection that has been accepted, in this worker's reactor.
 #[derive(Debug)]
-pub enum Accepted {
+pub struct Accepted {
+    /// The connection.
+    pub stream: Stream,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+}
+
+/// A connection that has been accepted and belongs to no reactor, so that another worker may take it.
+#[derive(Debug)]
+pub enum Detached {
     /// TCP and its peer.
     Tcp(std::net::TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(std::os::unix::net::UnixStream),
-    /// Already in this worker's reactor.
-    Local(Stream, SocketAddr),
+    /// For tests.
+    #[cfg(feature = "memory")]
+    Memory(super::memory::Pipe, SocketAddr),
 }
 
 /// Binds `address` once for each of `workers`; port 0 becomes the same free port for all.
@@ -140,16 +150,16 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Tcp(stream), peer))
+                Ok(Accepted { stream: Stream::Tcp(stream), peer })
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Unix(stream), UNIX_PEER))
+                Ok(Accepted { stream: Stream::Unix(stream), peer: UNIX_PEER })
             }
             #[cfg(feature = "memory")]
             Self::Memory(acceptor) => {
                 let (pipe, peer) = acceptor.accept().await?;
-                Ok(Accepted::Local(Stream::Memory(pipe), peer))
+                Ok(Accepted { stream: Stream::Memory(pipe), peer })
             }
         }
     }
@@ -160,20 +170,26 @@ pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr:
 
 impl Accepted {
     /// Takes it out of this worker's reactor, for another worker.
-    pub fn detach(self) -> io::Result<Self> {
-        match self {
-            Self::Local(Stream::Tcp(stream), peer) => Ok(Self::Tcp(stream.into_std()?, peer)),
-            Self::Local(Stream::Unix(stream), _) => Ok(Self::Unix(stream.into_std()?)),
-            other => Ok(other),
+    pub fn detach(self) -> io::Result<Detached> {
+        match self.stream {
+            Stream::Tcp(stream) => Ok(Detached::Tcp(stream.into_std()?, self.peer)),
+            Stream::Unix(stream) => Ok(Detached::Unix(stream.into_std()?)),
+            #[cfg(feature = "memory")]
+            Stream::Memory(pipe) => Ok(Detached::Memory(pipe, self.peer)),
+            Stream::Tls(_) | Stream::H2(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+}
 
+impl Detached {
     /// Puts it into this worker's reactor.
-    pub fn attach(self) -> io::Result<(Stream, SocketAddr)> {
-        match self {
-            Self::Tcp(stream, peer) => Ok((Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer)),
-            Self::Unix(stream) => Ok((Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER)),
-            Self::Local(stream, peer) => Ok((stream, peer)),
-        }
+    pub fn attach(self) -> io::Result<Accepted> {
+        let (stream, peer) = match self {
+            Self::Tcp(stream, peer) => (Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer),
+            Self::Unix(stream) => (Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER),
+            #[cfg(feature = "memory")]
+            Self::Memory(pipe, peer) => (Stream::Memory(pipe), peer),
+        };
+        Ok(Accepted { stream, peer })
     }
 }

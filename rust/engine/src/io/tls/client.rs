@@ -11,7 +11,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
-use tidegate_plan::{Address, UpstreamTls};
+use tidegate_plan::{Address, UpstreamProtocol, UpstreamTls};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Sessions that are kept for resumption, by name: more than any upstream has names.
@@ -22,6 +22,7 @@ const SESSIONS: usize = 256;
 pub struct Client {
     config: Arc<ClientConfig>,
     plan: UpstreamTls,
+    protocol: UpstreamProtocol,
     /// Of the files it was made from, so that files with other content are seen.
     content: u128,
 }
@@ -38,7 +39,12 @@ pub struct Refused {
 impl Client {
     /// Reads the files that `plan` names. Where nothing has changed since `before` was made, it is that one, with its
     /// sessions. `whose` is the upstream's name, for the warning that nothing is checked.
-    pub fn new(plan: &UpstreamTls, whose: &str, before: Option<&Arc<Self>>) -> Result<Arc<Self>, Refused> {
+    pub fn new(
+        plan: &UpstreamTls,
+        protocol: UpstreamProtocol,
+        whose: &str,
+        before: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, Refused> {
         let mut content = Xxh3::new();
         let mut roots = RootCertStore::empty();
         if plan.verify {
@@ -57,7 +63,9 @@ impl Client {
             content.update(key.secret_der());
         }
         let content = content.digest128();
-        if let Some(before) = before.filter(|before| before.plan == *plan && before.content == content) {
+        if let Some(before) = before
+            .filter(|before| before.plan == *plan && before.protocol == protocol && before.content == content)
+        {
             return Ok(before.clone());
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -79,9 +87,14 @@ impl Client {
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| Refused { part: "client", why: error.to_string() })?,
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let offered: &[&[u8]] = match protocol {
+            UpstreamProtocol::Http1 => &[b"http/1.1"],
+            UpstreamProtocol::Http2 => &[b"h2"],
+            UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
+        };
+        config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Arc::new(Self { config: Arc::new(config), plan: plan.clone(), content }))
+        Ok(Arc::new(Self { config: Arc::new(config), plan: plan.clone(), protocol, content }))
     }
 
     /// The name that the certificate of the endpoint at `address` must bear.

@@ -94,6 +94,10 @@ impl Tls {
         }
     }
 
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
     /// Gives ciphertext to the connection. What it decrypts goes to `plain` from `filled` on as far as there is no
     /// room for it within; what can't be taken yet is kept.
     fn take(&mut self, mut bytes: &[u8], plain: &mut [u8], filled: &mut usize) -> Result<(), rustls::Error> {
