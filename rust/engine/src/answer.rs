@@ -10,6 +10,7 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
+    handshake,
     io::listen::Accepted,
     log::number::push_decimal,
     prepare::PreparedRoute,
@@ -151,6 +152,7 @@ fn write(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, route, &mut out);
     if let Some(route) = route {
         route.write_response_edits(worker, plan, exchange, &mut out);
     }

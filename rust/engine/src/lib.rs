@@ -18,6 +18,7 @@ mod explain;
 mod failure;
 mod forward;
 mod gates;
+mod handshake;
 mod health;
 pub mod hooks;
 pub mod io;

@@ -86,6 +86,14 @@ impl Stream {
         }
     }
 
+    /// The protocol that TLS has agreed on (RFC 7301); `None` where there was none to agree on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.alpn(),
+            _ => None,
+        }
+    }
+
     /// Whether the other end has broken the connection off; one that only has said all it had to say has not.
     /// If not, the task of `cx` is woken when it does. Costs a system call only where there is something to read.
     pub fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
