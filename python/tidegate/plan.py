@@ -63,6 +63,12 @@ VariableName = Literal[
     "duration",
     "time",
     "protocol",
+    "tls_version",
+    "tls_cipher",
+    "tls_client_subject",
+    "tls_client_san",
+    "tls_client_verified",
+    "sni",
     "dollar",
 ]
 
@@ -120,6 +126,7 @@ class Server(Part, frozen=True, kw_only=True):
 
     head_bytes: int
     head_fields: int
+    handshake_timeout_ms: int
     head_timeout_ms: int
     body_timeout_ms: int
     send_timeout_ms: int
@@ -139,6 +146,38 @@ class Server(Part, frozen=True, kw_only=True):
     limit_keys: int
 
 
+class Certificate(Part, frozen=True, kw_only=True):
+    """A certificate with its chain and its key."""
+
+    name: str
+    names: list[str]
+    chain: str
+    key: str
+    ocsp: str
+    not_after_s: int
+
+    def __repr__(self) -> str:
+        return f"Certificate({self.name}, names={self.names})"  # the key is for nobody's eyes
+
+
+class ClientCertificates(Part, frozen=True, kw_only=True):
+    """Certificates of clients."""
+
+    ca: str
+    required: bool
+
+
+class ListenerTls(Part, frozen=True, kw_only=True):
+    """TLS on a listener."""
+
+    certificates: list[Certificate]
+    unknown_name: Literal["first", "refuse"]
+    client: ClientCertificates | None
+    profile: Literal["modern", "intermediate"]
+    tickets_s: int
+    hsts: str
+
+
 class Listener(Part, frozen=True, kw_only=True):
     """One listening socket."""
 
@@ -147,6 +186,7 @@ class Listener(Part, frozen=True, kw_only=True):
     proxy_protocol: bool
     http2: bool
     admin: bool
+    tls: ListenerTls | None
 
 
 class PathPrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -349,11 +389,17 @@ class Builtin(Part, tag_field="kind", tag="builtin", frozen=True, kw_only=True):
     name: Literal["healthz", "readyz", "metrics", "not_found"]
 
 
+class Https(Part, tag_field="kind", tag="https", frozen=True, kw_only=True):
+    """The same over TLS."""
+
+    port: int
+
+
 class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
     """The route's hook answers."""
 
 
-Action = Forward | Redirect | Respond | Builtin | AiRoute | HookAction
+Action = Forward | Redirect | Respond | Https | Builtin | AiRoute | HookAction
 
 
 class Route(Part, frozen=True, kw_only=True):

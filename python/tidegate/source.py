@@ -133,7 +133,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files)],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )

@@ -25,6 +25,7 @@ def lower_server(work: Work) -> plan.Server:
     return plan.Server(
         head_bytes=work.bytes(server.head_bytes, (*at, "head_bytes"), least=1024, most=1024 * 1024),
         head_fields=server.head_fields,
+        handshake_timeout_ms=work.milliseconds(server.handshake_timeout, (*at, "handshake_timeout"), least=1),
         head_timeout_ms=work.milliseconds(server.head_timeout, (*at, "head_timeout"), least=1),
         body_timeout_ms=work.milliseconds(server.body_timeout, (*at, "body_timeout"), least=1),
         send_timeout_ms=work.milliseconds(server.send_timeout, (*at, "send_timeout"), least=1),

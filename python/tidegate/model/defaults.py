@@ -16,6 +16,15 @@ HEAD_BYTES = "32KiB"
 HEAD_FIELDS = 100
 """Apache's and Envoy's bound; browsers send about 20, chains of proxies add a dozen."""
 
+HANDSHAKE_TIMEOUT = "10s"
+"""Two round trips and a signature; Envoy's edge profile has 15s, nginx 60s, and a handshake holds more than a head."""
+
+TICKETS = "12h"
+"""A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
+
+HSTS_AGE = "365d"
+"""What the preload lists ask for at least."""
+
 HEAD_TIMEOUT = "10s"
 """A head is one packet or a few: slow enough for a bad radio link, fast enough that slow-loris ties up little."""
 

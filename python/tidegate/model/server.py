@@ -28,6 +28,9 @@ class Server(Noun, frozen=True, kw_only=True):
     head_fields: Annotated[
         int, Meta(ge=1, le=1000, description="More header lines than this are refused with 431.")
     ] = defaults.HEAD_FIELDS
+    handshake_timeout: Annotated[
+        Duration, about("From a connection to the end of its TLS handshake, else it is closed.")
+    ] = defaults.HANDSHAKE_TIMEOUT
     head_timeout: Annotated[Duration, about("From the first byte of a request to the end of its head, else 408.")] = (
         defaults.HEAD_TIMEOUT
     )

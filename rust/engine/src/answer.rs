@@ -10,7 +10,7 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
-    grpc,
+    grpc, handshake,
     io::listen::{Accepted, Detached},
     log::number::push_decimal,
     prepare::PreparedRoute,
@@ -159,6 +159,7 @@ fn write(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, route, &mut out);
     if let Some(route) = route {
         route.write_response_edits(worker, plan, exchange, &mut out);
     }

@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,8 +16,11 @@ use crate::{
     answer,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
-    http2,
-    io::Stream,
+    handshake, http2,
+    io::{
+        Stream,
+        tls::{Facts, HTTP2},
+    },
     timer::Deadline,
     worker::{Listening, Worker},
 };
@@ -36,6 +40,10 @@ pub struct Connection {
     pub expects_proxy: bool,
     /// The first bytes may be HTTP/2's.
     pub expects_http2: bool,
+    /// A TLS handshake must come first, behind the PROXY header if there is one.
+    pub expects_tls: bool,
+    /// What the handshake has settled; `None` on plain connections.
+    pub tls: Option<Arc<Facts>>,
     /// The admin listener's: not drained, not counted.
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
@@ -74,6 +82,8 @@ pub enum Close {
     Unread,
     /// A tunnel ended.
     Tunnel,
+    /// No TLS came about.
+    Handshake,
     /// The connection itself failed.
     Broken,
     /// An HTTP/2 client did what ends a connection.
@@ -94,6 +104,7 @@ impl Close {
             Self::Delimited => "delimited",
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
+            Self::Handshake => "handshake",
             Self::Broken => "broken",
             Self::Http2(reason) => reason.as_str(),
         }
@@ -108,6 +119,23 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             match read_proxy_header(&worker, &mut connection, &mut exchange).await {
                 Ok(()) => connection.expects_proxy = false,
                 Err(close) => break close,
+            }
+        }
+        if connection.expects_tls {
+            // Boxed: it is large, and comes once in a connection's life.
+            let shaken = Box::pin(handshake::shake(worker.clone(), connection, &mut exchange)).await;
+            connection = shaken.0;
+            match shaken.1 {
+                Ok(()) => {
+                    connection.expects_tls = false;
+                    connection.expects_http2 = connection.stream.alpn() == Some(HTTP2);
+                }
+                Err(handshake::End::Close(close)) => break close,
+                Err(handshake::End::Answer(failure)) => {
+                    exchange.input.clear();
+                    exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+                    break Close::Refused;
+                }
             }
         }
         match read_head(&worker, &mut connection, &mut exchange).await {

@@ -10,7 +10,7 @@ use crate::{
     answer::{self, Answer},
     connection::{Close, Connection, Next},
     failure::{Cause, Failure},
-    forward,
+    forward, handshake,
     prepare::PreparedRoute,
     record,
     stage::{self, hook::Ruling},
@@ -71,6 +71,9 @@ async fn journey(
         Ok(index) => &plan.shared.routes[index as usize],
         Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
     };
+    if let Err(failure) = handshake::check_host(plan, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
     let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
         answer::fail(worker, plan, connection, exchange, Some(route), failure).await
     };

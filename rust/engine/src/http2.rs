@@ -23,7 +23,7 @@ const TURNS_MOST: u32 = 16;
 /// Serves the streams of `connection` to its end. `first` are the bytes that were read of it already.
 pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) -> Close {
     let plan = worker.plan();
-    let Connection { stream, peer, listening, admin, deadline, .. } = connection;
+    let Connection { stream, peer, listening, admin, deadline, tls, .. } = connection;
     let mut driver = Driver::new(Role::Server, settings(&plan), stream);
     let mut over = driver.receive(first, worker.look_at_clock()).err();
     let mut serving = Serving { plan, streams: 0, waits: None };
@@ -46,6 +46,8 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
                     exchanges: 0,
                     expects_proxy: false,
                     expects_http2: false,
+                    expects_tls: false,
+                    tls: tls.clone(),
                     admin,
                     deadline: worker.timers.deadline(),
                 });

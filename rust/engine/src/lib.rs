@@ -19,6 +19,7 @@ mod failure;
 mod forward;
 mod gates;
 mod grpc;
+mod handshake;
 mod health;
 pub mod hooks;
 mod http2;

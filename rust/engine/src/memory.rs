@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use crate::{
     body::Body,
     connection::{self, Connection},
     failure::Failure,
+    io::tls::Facts,
     worker::{Worker, WorkerPlan},
 };
 
@@ -66,6 +68,8 @@ pub struct Exchange {
     pub peer_trusted: bool,
     /// Index of the listener.
     pub listener: u32,
+    /// What the connection's TLS handshake has settled; `None` on plain ones.
+    pub tls: Option<Arc<Facts>>,
     /// Who came in by a key or a password.
     pub user: String,
     /// Whether the client's side may go on after this.
@@ -150,6 +154,7 @@ impl Default for Exchange {
             peer: crate::io::listen::UNIX_PEER,
             peer_trusted: false,
             listener: 0,
+            tls: None,
             user: String::new(),
             keep_alive: false,
             fields: Vec::new(),
@@ -245,6 +250,7 @@ impl Exchange {
     pub fn enter(&mut self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) {
         let shared = &plan.shared;
         self.listener = connection.listening.index.get();
+        self.tls.clone_from(&connection.tls);
         self.peer = connection.peer;
         let peer = connection::peer_ip(connection);
         self.peer_trusted = shared.trusted.contains(peer);

@@ -24,7 +24,7 @@ use crate::{
     gates::{Door, Permit, Place},
     io::{
         self, ConnectFault, Stream, Target,
-        tls::{Client, Fault, Secure},
+        tls::{Client, Fault, HTTP2, Secure},
     },
     metrics::WorkerMetrics,
     resolve::Name,
@@ -259,7 +259,7 @@ impl Upstream {
         match self.plan.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
-            UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
+            UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
         }
     }
 

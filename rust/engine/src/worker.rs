@@ -30,6 +30,7 @@ use crate::{
     connection::{self, Connection},
     exchange::Exchange,
     gates::Gates,
+    handshake::Turns,
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
@@ -147,6 +148,8 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
+    /// When handshakes may begin.
+    pub handshakes: Turns,
     /// Whether connections are let go as they become idle.
     pub draining: Cell<bool>,
     now: Cell<u64>,
@@ -288,6 +291,7 @@ pub async fn main(
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
         batches: Batches::default(),
+        handshakes: Turns::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
@@ -299,6 +303,8 @@ pub async fn main(
     worker.set_date();
     let serve = spawner(worker.clone());
     let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let turns = worker.clone();
+    tokio::task::spawn_local(async move { turns.handshakes.keep().await });
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -420,6 +426,8 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             exchanges: 0,
             expects_proxy: listener.proxy_protocol,
             expects_http2: listener.http2,
+            expects_tls: listener.tls.is_some(),
+            tls: None,
             admin: listener.admin,
             deadline,
         };

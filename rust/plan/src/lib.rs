@@ -19,6 +19,7 @@ mod route;
 mod secret;
 mod server;
 mod template;
+mod tls;
 mod upstream;
 
 pub use access_log::{AccessLog, LogFormat, LogSink};
@@ -41,6 +42,7 @@ pub use route::{
 pub use secret::Secret;
 pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};
+pub use tls::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 pub use upstream::{
     ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,

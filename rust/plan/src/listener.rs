@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Address;
+use crate::{Address, ListenerTls};
 
 /// One listening socket.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,4 +18,6 @@ pub struct Listener {
     pub http2: bool,
     /// Whether it is the admin listener: not logged, not counted as traffic, open while draining.
     pub admin: bool,
+    /// How its connections are secured; `null` for plain ones.
+    pub tls: Option<ListenerTls>,
 }

@@ -10,6 +10,8 @@ pub struct Server {
     pub head_bytes: u32,
     /// More field lines than this are refused with 431.
     pub head_fields: u32,
+    /// From a connection to the end of its TLS handshake, else it is closed.
+    pub handshake_timeout_ms: u32,
     /// From the first byte of a request to the end of its head, else 408.
     pub head_timeout_ms: u32,
     /// Between two reads of a request body, else 408.

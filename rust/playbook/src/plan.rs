@@ -7,14 +7,14 @@ pub fn plan() -> Value {
     json!({
         "schema": 1,
         "server": {
-            "head_bytes": 8192, "head_fields": 64, "head_timeout_ms": 10_000, "body_timeout_ms": 30_000,
+            "head_bytes": 8192, "head_fields": 64, "handshake_timeout_ms": 10000, "head_timeout_ms": 10_000, "body_timeout_ms": 30_000,
             "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0, "max_streams": 128, "tunnel_idle_ms": 600_000,
             "drain_ms": 30_000, "max_connections": 100, "trusted_proxies": [], "forwarded": "none", "via": false,
             "request_id": {"header": "", "trust": false, "respond": false}, "trace": false, "server_name": "",
             "merge_slashes": true, "limit_keys": 1000
         },
         "listeners": [{
-            "name": "memory", "address": {"kind": "ip", "ip": "127.0.0.1", "port": 0}, "proxy_protocol": false, "http2": true, "admin": false
+            "name": "memory", "address": {"kind": "ip", "ip": "127.0.0.1", "port": 0}, "proxy_protocol": false, "http2": true, "admin": false, "tls": null
         }],
         "routes": [route()],
         "upstreams": [{

@@ -137,9 +137,7 @@ pub async fn run(
                 answer::push_field(&mut exchange.fields, b"Allow", not.allow.as_bytes());
             }
             let (kind, code, text) = match not.status {
-                405 => {
-                    (ErrorKind::InvalidRequest, "method_not_allowed", "This path takes other methods.")
-                }
+                405 => (ErrorKind::InvalidRequest, "method_not_allowed", "This path takes other methods."),
                 _ => (ErrorKind::NotFound, "unknown_path", "There is no such API here."),
             };
             let mut error = ApiError::new(not.status, kind, text);

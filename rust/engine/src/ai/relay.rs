@@ -28,6 +28,7 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure, Side},
+    handshake,
     timer::Deadline,
 };
 
@@ -512,6 +513,7 @@ fn head(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, Some(route), &mut out);
     route.write_response_edits(worker, plan, exchange, &mut out);
     if chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

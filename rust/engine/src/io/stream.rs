@@ -62,14 +62,6 @@ impl Stream {
         }
     }
 
-    /// What was agreed on in the TLS handshake to be spoken within (RFC 7301), if anything.
-    pub fn alpn(&self) -> Option<&[u8]> {
-        match self {
-            Self::Tls(tls) => tls.alpn(),
-            _ => None,
-        }
-    }
-
     /// Whether it carries one message each way and then ends.
     pub fn is_single(&self) -> bool {
         matches!(self, Self::H2(_))
@@ -113,6 +105,14 @@ impl Stream {
             Self::H2(stream) => stream.poll_read_ready(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
+        }
+    }
+
+    /// The protocol that TLS has agreed on (RFC 7301); `None` where there was none to agree on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.alpn(),
+            _ => None,
         }
     }
 

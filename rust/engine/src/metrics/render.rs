@@ -20,6 +20,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     process(metrics, gauges, &mut page);
     requests(metrics, &mut page);
     connections(metrics, &mut page);
+    handshakes(metrics, &mut page);
     upstreams(metrics, &mut page);
     limits(metrics, &mut page);
     hooks(metrics, gauges, &mut page);
@@ -163,6 +164,19 @@ fn connections(metrics: &Metrics, page: &mut Page<'_>) {
         "tidegate_connection_closes_total",
         "Client connections that were closed, by reason.",
         by_reason(metrics, |worker| &worker.closes),
+    );
+}
+
+fn handshakes(metrics: &Metrics, page: &mut Page<'_>) {
+    page.counter("tidegate_tls_handshakes_total", "TLS handshakes with clients, by kind.");
+    for (at, kind) in ["full", "resumed"].into_iter().enumerate() {
+        let sum = metrics.sum(|worker| worker.handshakes[at].value());
+        page.sample("tidegate_tls_handshakes_total", &[("kind", kind)], sum);
+    }
+    page.reasons(
+        "tidegate_tls_handshake_failures_total",
+        "TLS handshakes with clients that failed, by reason.",
+        by_reason(metrics, |worker| &worker.handshake_failures),
     );
 }
 

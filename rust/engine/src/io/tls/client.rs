@@ -1,6 +1,6 @@
 //! What all connections of one upstream share: whom they trust, what they show, the sessions they can resume.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -11,7 +11,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
-use tidegate_plan::{Address, UpstreamProtocol, UpstreamTls};
+use tidegate_plan::{Address, UpstreamTls};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Sessions that are kept for resumption, by name: more than any upstream has names.
@@ -22,7 +22,6 @@ const SESSIONS: usize = 256;
 pub struct Client {
     config: Arc<ClientConfig>,
     plan: UpstreamTls,
-    protocol: UpstreamProtocol,
     /// Of the files it was made from, so that files with other content are seen.
     content: u128,
 }
@@ -30,8 +29,8 @@ pub struct Client {
 /// Why there is no client: the part of the plan, and what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// `ca`, `client`, `server_name`.
-    pub part: &'static str,
+    /// `ca`, `client`, `server_name`; of a listener `certificates[0]`.
+    pub part: Cow<'static, str>,
     /// What is wrong.
     pub why: String,
 }
@@ -39,10 +38,11 @@ pub struct Refused {
 impl Client {
     /// Reads the files that `plan` names. Where nothing has changed since `before` was made, it is that one, with its
     /// sessions. `whose` is the upstream's name, for the warning that nothing is checked.
+    /// `alpn` is what it offers to speak, the best first.
     pub fn new(
         plan: &UpstreamTls,
-        protocol: UpstreamProtocol,
         whose: &str,
+        alpn: &[&[u8]],
         before: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Refused> {
         let mut content = Xxh3::new();
@@ -53,7 +53,10 @@ impl Client {
                 // The system's store may hold some that are unusable; they are none of ours to mend.
                 let added = roots.add(certificate);
                 if !plan.ca.is_empty() {
-                    added.map_err(|error| Refused { part: "ca", why: format!("{}: {error}", plan.ca) })?;
+                    added.map_err(|error| Refused {
+                        part: "ca".into(),
+                        why: format!("{}: {error}", plan.ca),
+                    })?;
                 }
             }
         }
@@ -62,16 +65,15 @@ impl Client {
             chain.iter().for_each(|certificate| content.update(certificate));
             content.update(key.secret_der());
         }
+        alpn.iter().for_each(|protocol| content.update(protocol));
         let content = content.digest128();
-        if let Some(before) = before
-            .filter(|before| before.plan == *plan && before.protocol == protocol && before.content == content)
-        {
+        if let Some(before) = before.filter(|before| before.plan == *plan && before.content == content) {
             return Ok(before.clone());
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let building = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Refused { part: "verify", why: error.to_string() })?;
+            .map_err(|error| Refused { part: "verify".into(), why: error.to_string() })?;
         let building = if plan.verify {
             building.with_root_certificates(roots)
         } else {
@@ -85,16 +87,11 @@ impl Client {
             None => building.with_no_client_auth(),
             Some((chain, key)) => building
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| Refused { part: "client", why: error.to_string() })?,
+                .map_err(|error| Refused { part: "client".into(), why: error.to_string() })?,
         };
-        let offered: &[&[u8]] = match protocol {
-            UpstreamProtocol::Http1 => &[b"http/1.1"],
-            UpstreamProtocol::Http2 => &[b"h2"],
-            UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
-        };
-        config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Arc::new(Self { config: Arc::new(config), plan: plan.clone(), protocol, content }))
+        Ok(Arc::new(Self { config: Arc::new(config), plan: plan.clone(), content }))
     }
 
     /// The name that the certificate of the endpoint at `address` must bear.
@@ -105,13 +102,13 @@ impl Client {
             Address::Name { host, .. } => host,
             Address::Unix { .. } => {
                 let why = "a Unix socket has no name to check; say which".into();
-                return Err(Refused { part: "server_name", why });
+                return Err(Refused { part: "server_name".into(), why });
             }
         };
         // A name may be written with the dot of the root, certificates never are.
         let host = host.strip_suffix('.').unwrap_or(host);
         ServerName::try_from(host.to_owned())
-            .map_err(|_| Refused { part: "server_name", why: format!("{host:?} is no name") })
+            .map_err(|_| Refused { part: "server_name".into(), why: format!("{host:?} is no name") })
     }
 
     pub(super) fn config(&self) -> Arc<ClientConfig> {
@@ -122,9 +119,9 @@ impl Client {
 /// The certificates in the file `ca`, or the system's. None are compiled in: they would grow old with the binary, and
 /// one that was taken out of the system would still be trusted here.
 fn authorities(ca: &str) -> Result<Vec<CertificateDer<'static>>, Refused> {
-    let refused = |why| Err(Refused { part: "ca", why });
+    let refused = |why| Err(Refused { part: "ca".into(), why });
     if !ca.is_empty() {
-        let found = certificates(ca).map_err(|why| Refused { part: "ca", why })?;
+        let found = certificates(ca).map_err(|why| Refused { part: "ca".into(), why })?;
         return if found.is_empty() { refused(format!("{ca} has no certificate in it")) } else { Ok(found) };
     }
     let loaded = rustls_native_certs::load_native_certs();
@@ -146,7 +143,7 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn shown(chain: &str, key: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Refused> {
-    let refused = |why| Refused { part: "client", why };
+    let refused = |why| Refused { part: "client".into(), why };
     let certificates = certificates(chain).map_err(refused)?;
     if certificates.is_empty() {
         return Err(refused(format!("{chain} has no certificate in it")));
