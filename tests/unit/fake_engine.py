@@ -62,9 +62,19 @@ class FakeEngine:
         self._readable, self._writable = os.pipe()
         os.set_blocking(self._readable, False)
 
-    def start(self, plan: bytes, /) -> list[str]:
+    def start(self, plan: bytes, inherited: list[tuple[int, list[int]]] = [], /) -> list[str]:  # noqa: B006
         self.events.append("start")
+        self.inherited = list(inherited)
         return self._take(plan)
+
+    def sockets(self) -> list[list[int]]:
+        return [[] for _ in self.plans[-1]["listeners"]]
+
+    def own(self, listeners: list[int], /) -> None:
+        self.events.append(f"own {listeners}")
+
+    def hand_over(self) -> None:
+        self.events.append("hand_over")
 
     def apply(self, plan: bytes, /) -> list[str]:
         self.events.append("apply")

@@ -376,7 +376,7 @@ impl<F, M> Drop for Task<F, M> {
 fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,

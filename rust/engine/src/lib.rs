@@ -13,11 +13,13 @@ mod body;
 mod compose;
 mod connection;
 mod control;
+mod drain;
 mod exchange;
 mod explain;
 mod failure;
 mod forward;
 mod gates;
+mod handover;
 mod health;
 pub mod hooks;
 pub mod io;
@@ -37,6 +39,7 @@ mod worker;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;
+pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
 
 /// Milliseconds since 1970.

@@ -28,6 +28,7 @@ use crate::{
     ai::batch::Batches,
     answer,
     connection::{self, Connection},
+    drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
     health::Health,
@@ -114,7 +115,7 @@ pub enum Message {
         /// The plan.
         prepared: Arc<Prepared>,
         /// New listening sockets, by index of their listener in the plan.
-        bound: Vec<(u32, Bound)>,
+        bound: Vec<(u32, Vec<Bound>)>,
         /// Told once it is done.
         done: SyncSender<()>,
     },
@@ -126,7 +127,10 @@ pub enum Message {
         accepted: Accepted,
     },
     /// Accepts nothing more and lets connections go as they become idle.
-    Drain,
+    Drain {
+        /// To another process, which accepts from the same sockets. Admin listeners are left to it too.
+        handed_over: bool,
+    },
     /// Ends at once.
     Stop,
 }
@@ -147,8 +151,10 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
-    /// Whether connections are let go as they become idle.
+    /// Whether connections are let go after their request, and as they become idle.
     pub draining: Cell<bool>,
+    /// Which idle connections are closed meanwhile.
+    pub let_go: Cell<LetGo>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
@@ -268,6 +274,7 @@ pub async fn main(
         small: RefCell::default(),
         batches: Batches::default(),
         draining: Cell::new(false),
+        let_go: Cell::new(LetGo::None),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
@@ -295,10 +302,9 @@ pub async fn main(
                     Some(listening) => serve(accepted, listening),
                     None => worker.uncount(false),
                 },
-                Some(Message::Drain) => {
-                    worker.draining.set(true);
-                    listeners.drain();
-                    worker.timers.wake_all();
+                Some(Message::Drain { handed_over }) => {
+                    listeners.drain(handed_over);
+                    drain::begin(&worker, handed_over);
                 }
                 Some(Message::Stop) | None => break,
             },
@@ -420,7 +426,7 @@ struct Listeners {
 
 impl Listeners {
     /// Goes over to the listeners of another plan. `true`: one of the old ones has gone.
-    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) -> bool {
+    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Vec<Bound>)>) -> bool {
         let before = self.open.len();
         let listeners = &prepared.plan.listeners;
         self.open.retain(|name, listening| {
@@ -437,8 +443,9 @@ impl Listeners {
         let one_has_gone = self.open.len() < before;
         for (index, bound) in bound {
             let listener = &listeners[index as usize];
-            match Acceptor::new(bound) {
-                Ok(acceptor) => self.open(&listener.name, listener.admin, index, acceptor),
+            let acceptors: std::io::Result<Vec<_>> = bound.into_iter().map(Acceptor::new).collect();
+            match acceptors {
+                Ok(acceptors) => self.open(&listener.name, listener.admin, index, acceptors),
                 Err(error) => {
                     let text = format!("listener {}: {error}", listener.name);
                     crate::log::tell("error", "listener", &text);
@@ -448,17 +455,15 @@ impl Listeners {
         one_has_gone
     }
 
-    fn open(&mut self, name: &str, admin: bool, index: u32, acceptor: Acceptor) {
+    fn open(&mut self, name: &str, admin: bool, index: u32, acceptors: Vec<Acceptor>) {
         let name: Arc<str> = name.into();
         let listening =
             Listening { index: Cell::new(index), name: name.clone(), admin, closed: Notify::new() };
         let listening = Rc::new(listening);
-        tokio::task::spawn_local(accept(
-            self.worker.clone(),
-            self.serve.clone(),
-            listening.clone(),
-            acceptor,
-        ));
+        for acceptor in acceptors {
+            let (worker, serve) = (self.worker.clone(), self.serve.clone());
+            tokio::task::spawn_local(accept(worker, serve, listening.clone(), acceptor));
+        }
         self.open.insert(name, listening);
     }
 
@@ -473,13 +478,14 @@ impl Listeners {
         Some(Rc::new(Listening { index, name, admin: false, closed: Notify::new() }))
     }
 
-    /// Closes all but the admin listeners.
-    fn drain(&mut self) {
+    /// Closes all, but for the admin listeners where they are not handed over.
+    fn drain(&mut self, handed_over: bool) {
         self.open.retain(|_, listening| {
-            if !listening.admin {
+            let stays = listening.admin && !handed_over;
+            if !stays {
                 listening.closed.notify_one();
             }
-            listening.admin
+            stays
         });
     }
 }
@@ -494,6 +500,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
                 while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
                     place(&worker, &serve, &listening, accepted);
                 }
+                listening.closed.notify_one(); // for the listener's next socket, where there are several
                 return;
             }
         };

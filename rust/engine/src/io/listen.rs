@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    os::unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    },
     path::{Path, PathBuf},
 };
 
@@ -51,8 +54,33 @@ pub enum Accepted {
     Local(Stream, SocketAddr),
 }
 
+/// The sockets of one listener.
+#[derive(Debug)]
+pub struct Opened {
+    /// What each worker accepts from.
+    pub workers: Vec<Vec<Bound>>,
+    /// The same sockets once more, for a process that takes them over.
+    pub held: Vec<OwnedFd>,
+    /// Where they are bound.
+    pub address: String,
+}
+
 /// Binds `address` once for each of `workers`; port 0 becomes the same free port for all.
-pub fn bind(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
+pub fn bind(address: &Address, workers: usize) -> io::Result<Opened> {
+    let (bound, address) = bind_each(address, workers)?;
+    let mut held = Vec::new();
+    for bound in &bound {
+        match bound {
+            Bound::Tcp(listener) => held.push(listener.try_clone()?.into()),
+            // It is the same for all workers.
+            Bound::Unix(listener) if held.is_empty() => held.push(listener.try_clone()?.into()),
+            _ => {}
+        }
+    }
+    Ok(Opened { workers: bound.into_iter().map(|bound| vec![bound]).collect(), held, address })
+}
+
+fn bind_each(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
     match address {
         Address::Ip { ip, port } => {
             let ip: IpAddr = ip.parse().map_err(|_| io::Error::other(format!("{ip:?} is no IP address")))?;
@@ -92,6 +120,53 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?; // inherited by what is accepted
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Takes sockets over that somebody else has bound and put into the listening state: the process before this one, or
+/// whoever started it. All of them are accepted from, however many workers there are.
+pub fn adopt(address: &Address, sockets: Vec<OwnedFd>, workers: usize) -> io::Result<Opened> {
+    let mut listening = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let socket = Socket::from(socket);
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            return Err(io::Error::other("an inherited socket does not listen for streams"));
+        }
+        socket.set_cloexec(true)?;
+        socket.set_nonblocking(true)?;
+        if matches!(address, Address::Ip { .. }) {
+            socket.set_tcp_nodelay(true)?;
+        }
+        listening.push(socket);
+    }
+    let Some(first) = listening.first() else { return Err(io::Error::other("no socket was inherited")) };
+    let local = first.local_addr()?;
+    let told = match (local.as_socket(), local.as_pathname()) {
+        (Some(ip), _) => ip.to_string(),
+        (None, Some(path)) => format!("unix:{}", path.display()),
+        (None, None) => return Err(io::Error::other("an inherited socket has no address")),
+    };
+    let came = listening.len();
+    if let Some(ip) = local.as_socket()
+        && first.reuse_port()?
+    {
+        // Workers beyond those of the process before get sockets of their own, as they would have had from the start.
+        for _ in came..workers {
+            let Ok(socket) = tcp_socket(ip, true) else { break };
+            socket.listen(BACKLOG)?;
+            listening.push(socket);
+        }
+    }
+    let mut of_workers: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+    for turn in 0..workers.max(listening.len()) {
+        let socket = listening[turn % listening.len()].try_clone()?;
+        let bound = match local.as_socket() {
+            Some(_) => Bound::Tcp(socket.into()),
+            None => Bound::Unix(socket.into()),
+        };
+        of_workers[turn % workers].push(bound);
+    }
+    let held = listening.into_iter().map(OwnedFd::from).collect();
+    Ok(Opened { workers: of_workers, held, address: told })
 }
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<(Vec<Bound>, String)> {
