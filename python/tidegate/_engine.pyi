@@ -97,6 +97,10 @@ class Gateway:
         """Swaps the plan under traffic. The old one stays when it raises PlanRejected or EngineError."""
     def drain(self) -> None:
         """Stops accepting (admin listeners go on) and closes idle connections. Returns at once."""
+    def workers(self) -> tuple[int, bool]:
+        """Milliseconds since the slowest worker last turned (it does every 50), and whether one has given up for good."""
+    def book(self, taken: list[tuple[str, int, int]]) -> None:
+        """Books on accounts what another process's calls took: name, moment (ms since 1970), amount in the account's unit."""
     def connections(self) -> int:
         """Open client connections, those of admin listeners apart."""
     def stop(self) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -36,9 +36,14 @@ from tidegate.upgrade import Handed, Predecessor, Reason, UpgradeError, Upgrades
 from tidegate.watch import EVERY_S, Watch
 
 if TYPE_CHECKING:
+    from tidegate.ai.record import Record
     from tidegate.lower import Lowered
 
 DRAIN_LOOK_S: Final = 0.02
+LOOK_AFTER_S: Final = 1.0  # between two looks at the workers
+STUCK_MS: Final = 5_000
+"""A worker turns every 50 ms; one that has not for so long is stuck, on the busiest machine."""
+BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
 REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
 """What a start or a reload can be refused with; each says in its text what is wrong."""
@@ -51,6 +56,8 @@ class End(enum.Enum):
     NOW = "now"
     HANDED_OVER = "handed_over"
     """Like a drain; another process accepts from the same sockets."""
+    BROKEN = "broken"
+    """A worker is lost for good: at once, and with an exit status that says so."""
 
 
 class Options(NamedTuple):
@@ -149,11 +156,12 @@ class Gateway:
             self._let_go()
             return 1
         try:
-            if (how := await self._serve()) is not End.NOW:
+            how = await self._serve()
+            if how in {End.DRAIN, End.HANDED_OVER}:
                 await self._drain(how)
         finally:
             self._stop()
-        return 0
+        return BROKEN_STATUS if how is End.BROKEN else 0
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -227,6 +235,7 @@ class Gateway:
             )
             return
         self._ai = AiBackground(path, owner=self._state.owner)
+        self._ai.elsewhere = self._book
         if not self._state.owner:
             say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
 
@@ -297,8 +306,7 @@ class Gateway:
         """Until somebody says that it is enough; a signal, or the admin API."""
         if self._options.watch:
             self._soon(self._look_for_changes())
-        if self._notifier.watchdog_s is not None:
-            self._soon(self._say_alive(self._notifier.watchdog_s))
+        self._soon(self._look_after_workers())
         return await self._told
 
     async def _look_for_changes(self) -> None:
@@ -307,10 +315,35 @@ class Gateway:
             if self._watch.poll():
                 await self.reload("its files changed")
 
-    async def _say_alive(self, every_s: float) -> None:
+    async def _look_after_workers(self) -> None:
+        """Tells the watchdog that all is well while this loop and every worker turn; says it where one does not."""
+        watchdog_s = self._notifier.watchdog_s
+        every_s = LOOK_AFTER_S if watchdog_s is None else min(watchdog_s, LOOK_AFTER_S)
+        told_at = float("-inf")
+        stuck = False
         while True:
-            self._notifier.alive()
+            slowest_ms, lost = self._engine.workers()
+            if lost:
+                say("a worker is lost: this process ends, for its supervisor to start it anew", "error")
+                self.end(End.BROKEN)
+                return
+            turning = slowest_ms < STUCK_MS
+            if turning == stuck:
+                stuck = not turning
+                told = f"a worker has not turned for {slowest_ms} ms" if stuck else "all workers turn again"
+                say(told, "error" if stuck else "info")
+            now = self._loop.time()
+            if watchdog_s is not None and turning and now - told_at >= watchdog_s - every_s / 2:
+                self._notifier.alive()
+                told_at = now
             await asyncio.sleep(every_s)
+
+    def _book(self, records: "Sequence[Record]") -> None:
+        """Calls that ended in another process, the one before this as a rule, come to this one's accounts."""
+        from tidegate.ai.elsewhere import account_names, bookings
+
+        if self._reloads.generation and (booked := bookings(account_names(self._compiled.plan), records)):
+            self._engine.book(booked)
 
     def _reopen_logs(self) -> None:
         self._engine.reopen_logs()
@@ -422,10 +455,17 @@ class Gateway:
                     )
                 ],
             )
-            successor = await self._upgrades.start(program, {**os.environ, **self._notifier.environ}, handed)
-            if self._told.done():
-                successor.end()
-                raise UpgradeError(Reason.ENDING, "this process was told to end meanwhile")
+            if self._ai is not None:
+                await aside(self._ai.pause)  # so that what the new one reads of sums is all that there is
+            try:
+                successor = await self._upgrades.start(program, {**os.environ, **self._notifier.environ}, handed)
+                if self._told.done():
+                    successor.end()
+                    raise UpgradeError(Reason.ENDING, "this process was told to end meanwhile")
+            except BaseException:
+                if self._ai is not None:
+                    self._ai.resume()
+                raise
             self._ours = False
             self._upgrades.handed_over(successor.pid)
             self._notifier.hand_over(successor.pid)

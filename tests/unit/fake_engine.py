@@ -54,6 +54,8 @@ class FakeEngine:
         self.plans: list[Any] = []
         self.refusal: Exception | None = None
         self.events: list[str] = []
+        self.booked: list[tuple[str, int, int]] = []
+        self.pulse = (0, False)
         self.open_connections = 0
         self.batches: list[int] = []
         self._calls: list[FakeCall] = []
@@ -72,6 +74,12 @@ class FakeEngine:
 
     def own(self, listeners: list[int], /) -> None:
         self.events.append(f"own {listeners}")
+
+    def workers(self) -> tuple[int, bool]:
+        return self.pulse
+
+    def book(self, taken: list[tuple[str, int, int]], /) -> None:
+        self.booked += taken
 
     def hand_over(self) -> None:
         self.events.append("hand_over")

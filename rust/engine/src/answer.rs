@@ -8,6 +8,7 @@ use crate::{
     ai,
     body::poll_flush,
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure},
     io::listen::Accepted,
@@ -56,6 +57,7 @@ pub async fn fail(
     route: Option<&PreparedRoute>,
     failure: Failure,
 ) -> Next {
+    let failure = drain::failure(worker, failure);
     exchange.failed(failure);
     let cause = failure.cause;
     let closes = matches!(

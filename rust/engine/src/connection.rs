@@ -12,7 +12,7 @@ use std::{
 use tidegate_http1::proxy_protocol;
 
 use crate::{
-    answer,
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
     io::Stream,
@@ -73,6 +73,10 @@ pub enum Close {
     Tunnel,
     /// The connection itself failed.
     Broken,
+    /// Tidegate ends, and what was under way is cut.
+    Shutdown,
+    /// A bug in Tidegate ended the exchange.
+    Panicked,
 }
 
 impl Close {
@@ -90,6 +94,8 @@ impl Close {
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
             Self::Broken => "broken",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 }
@@ -132,6 +138,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             Next::KeepAlive => {}
         }
     };
+    let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
     let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);

@@ -17,12 +17,13 @@ use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
     gates::Gates,
-    handover::{Held, Inherited},
+    handover::{Held, Inherited, Serving},
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
     metrics::Metrics,
     prepare::{PlanRejected, Prepared},
+    pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
     telemetry,
     worker::{self, Message, Shared},
@@ -49,8 +50,6 @@ struct State {
     generation: u64,
     /// By listener of the current plan: where it is bound.
     addresses: Vec<String>,
-    /// By listener of the current plan: its sockets once more.
-    held: Vec<Held>,
 }
 
 /// Why the engine could not do what it was told.
@@ -105,6 +104,8 @@ impl Engine {
             health: Health::start(),
             gates: Gates::default(),
             loads: (0..workers).map(|_| Default::default()).collect(),
+            pulse: Pulse::new(workers),
+            serving: Mutex::default(),
             admin_connections: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             held_bodies: AtomicU64::new(0),
@@ -122,7 +123,6 @@ impl Engine {
             retired: Vec::new(),
             generation: 0,
             addresses: Vec::new(),
-            held: Vec::new(),
         };
         Ok(Self { shared: Arc::new(shared), state: Mutex::new(state) })
     }
@@ -174,7 +174,11 @@ impl Engine {
         let mut state = engine.lock();
         state.generation = 1;
         let Some(inbox) = state.inboxes.pop() else { return Err(EngineError::State("no worker")) };
-        let worker = worker::main(0, engine.shared.clone(), prepared.clone(), inbox);
+        let (shared, first) = (engine.shared.clone(), prepared.clone());
+        let worker = async move {
+            let mut inbox = inbox;
+            worker::main(0, shared, first, &mut inbox, false).await;
+        };
         engine.install(&mut state, prepared, bound)?;
         drop(state);
         Ok((engine, worker))
@@ -233,7 +237,7 @@ impl Engine {
         let mut addresses = vec![String::new(); prepared.plan.listeners.len()];
         let mut held: Vec<Held> = addresses.iter().map(|_| Held::default()).collect();
         if let Some(current) = &state.current {
-            let before = state.addresses.iter().zip(std::mem::take(&mut state.held));
+            let before = state.addresses.iter().zip(std::mem::take(&mut self.shared.serving().held));
             for (old, (address, sockets)) in current.plan.listeners.iter().zip(before) {
                 match prepared.plan.listeners.iter().position(|new| is_same(old, new)) {
                     Some(index) => {
@@ -251,7 +255,7 @@ impl Engine {
                 for_worker[worker].push((index, sockets));
             }
         }
-        state.held = held;
+        *self.shared.serving() = Serving { prepared: Some(prepared.clone()), held };
         self.shared.health.watch(&prepared.plan, &prepared.upstream_tls, &self.shared.resolver);
         for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
@@ -271,9 +275,9 @@ impl Engine {
     /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
-        let mut state = self.lock();
-        if let Some(current) = state.current.clone() {
-            for (listener, held) in current.plan.listeners.iter().zip(&mut state.held) {
+        let state = self.lock();
+        if let Some(current) = &state.current {
+            for (listener, held) in current.plan.listeners.iter().zip(&mut self.shared.serving().held) {
                 if !listener.admin {
                     // Before the workers close theirs, so that nobody connects to a queue that nobody empties.
                     std::mem::take(held).forget(&listener.address);
@@ -285,15 +289,15 @@ impl Engine {
 
     /// By listener of the plan that runs: its sockets, which stay this engine's and are open until the next change of plan.
     pub fn sockets(&self) -> Vec<Vec<RawFd>> {
-        self.lock().held.iter().map(Held::descriptors).collect()
+        self.shared.serving().held.iter().map(Held::descriptors).collect()
     }
 
     /// Listeners, by their index in the plan that runs, whose inherited sockets nobody else uses any more: what names them in the file
     /// system goes when they do.
     pub fn own(&self, listeners: &[u32]) {
-        let mut state = self.lock();
+        let mut serving = self.shared.serving();
         for index in listeners {
-            if let Some(held) = state.held.get_mut(*index as usize) {
+            if let Some(held) = serving.held.get_mut(*index as usize) {
                 held.ours = true;
             }
         }
@@ -303,7 +307,7 @@ impl Engine {
     /// names the sockets in the file system stays.
     pub fn hand_over(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
-        for held in &mut self.lock().held {
+        for held in &mut self.shared.serving().held {
             *held = Held::default();
         }
         self.tell(|| Message::Drain { handed_over: true });
@@ -313,6 +317,11 @@ impl Engine {
         for inbox in &self.shared.inboxes {
             let _ = inbox.send(message());
         }
+    }
+
+    /// Whether the workers live.
+    pub fn workers(&self) -> Pulses {
+        self.shared.pulse.health(self.shared.now())
     }
 
     /// Client connections that are open, but for those to admin listeners.
@@ -328,7 +337,8 @@ impl Engine {
             let _ = thread.join();
         }
         if let Some(current) = state.current.take() {
-            for (listener, held) in current.plan.listeners.iter().zip(std::mem::take(&mut state.held)) {
+            let serving = std::mem::take(&mut *self.shared.serving());
+            for (listener, held) in current.plan.listeners.iter().zip(serving.held) {
                 held.forget(&listener.address);
             }
             if let Some(log) = &current.log {
@@ -342,6 +352,15 @@ impl Engine {
     pub fn reopen_logs(&self) {
         if let Some(log) = self.lock().current.as_ref().and_then(|plan| plan.log.as_ref()) {
             log.reopen();
+        }
+    }
+
+    /// Books on accounts of the plan that runs what calls of another process have taken: name, moment (milliseconds since 1970), and
+    /// how much. Names that no account has are passed over.
+    pub fn book(&self, taken: &[(String, u64, u64)]) {
+        let current = self.lock().current.clone();
+        if let Some(ai) = current.as_ref().and_then(|plan| plan.ai.as_ref()) {
+            ai.accounts.book(taken, crate::unix_milliseconds());
         }
     }
 

@@ -2,7 +2,12 @@
 
 use std::{rc::Rc, time::Duration};
 
-use crate::worker::Worker;
+use crate::{
+    connection::Close,
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    worker::Worker,
+};
 
 /// How long connections that are handed over to no one may stay idle before they are closed. A client that asks more often than this
 /// is told `Connection: close` with its next answer, and never meets a connection that was closed while it asked.
@@ -45,4 +50,54 @@ pub fn begin(worker: &Rc<Worker>, handed_over: bool) {
         worker.let_go.set(LetGo::All);
         worker.timers.wake_all();
     });
+}
+
+/// How long a worker that ends goes on, so that what is cut is told and recorded. It is microseconds, but for crowds.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Turns of the scheduler in that time, where the clock stands still.
+const LAST_TURNS: usize = 10_000;
+
+/// Cuts what is under way: every wait ends now, so every exchange comes to its record, with the reason `shutdown`.
+pub async fn cut(worker: &Rc<Worker>) {
+    worker.draining.set(true);
+    worker.let_go.set(LetGo::All);
+    worker.timers.cut();
+    let began = tokio::time::Instant::now();
+    for _ in 0..LAST_TURNS {
+        if worker.connections() == 0 || began.elapsed() > LAST_WORDS {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What really ended a wait: no time-out, where all of them were called off.
+pub fn failure(worker: &Worker, failure: Failure) -> Failure {
+    let late = matches!(
+        failure.cause,
+        Cause::BodyTimeout
+            | Cause::HeadTimeout
+            | Cause::SendTimeout
+            | Cause::HookTimeout
+            | Cause::ConnectTimeout
+            | Cause::QueueTimeout
+            | Cause::UpstreamTimeout
+            | Cause::TotalTimeout
+            | Cause::UpstreamStalled
+    );
+    if late && worker.timers.is_cut() { Failure::gateway(Cause::Shutdown) } else { failure }
+}
+
+/// The same for the record of an exchange, whoever named its failure.
+pub fn name(worker: &Worker, exchange: &mut Exchange) {
+    if worker.timers.is_cut() && !exchange.reason.is_empty() && exchange.reason != Cause::ClientGone.as_str() {
+        exchange.failed(Failure::gateway(Cause::Shutdown));
+    }
+}
+
+/// The same for the end of a connection.
+pub fn close(worker: &Worker, close: Close) -> Close {
+    let whole = matches!(close, Close::ByClient | Close::Broken | Close::Panicked);
+    if worker.timers.is_cut() && !whole { Close::Shutdown } else { close }
 }

@@ -1,10 +1,17 @@
 //! Listening sockets that go from one process to the next.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    sync::Arc,
+};
 
 use tidegate_plan::Address;
 
-use crate::io::listen;
+use crate::{
+    io::listen::{self, Bound},
+    prepare::Prepared,
+};
 
 /// Listening sockets that came with the process.
 #[derive(Debug)]
@@ -25,7 +32,26 @@ pub struct Held {
     pub ours: bool,
 }
 
+/// What is served now.
+#[derive(Default)]
+pub struct Serving {
+    /// The plan that runs; `None` before the first.
+    pub prepared: Option<Arc<Prepared>>,
+    /// By listener of that plan: its sockets. Those that are drained have none.
+    pub held: Vec<Held>,
+}
+
 impl Held {
+    /// The sockets that a worker accepts from: its share, or the one that all share.
+    pub fn of_worker(&self, worker: usize, workers: usize) -> io::Result<Vec<Bound>> {
+        let count = self.sockets.len();
+        if count == 0 || workers == 0 {
+            return Ok(Vec::new());
+        }
+        let turns = (0..workers.max(count)).filter(|turn| turn % workers == worker);
+        turns.map(|turn| listen::again(&self.sockets[turn % count])).collect()
+    }
+
     /// As numbers.
     pub fn descriptors(&self) -> Vec<RawFd> {
         self.sockets.iter().map(AsRawFd::as_raw_fd).collect()

@@ -17,6 +17,8 @@ mod drain;
 mod exchange;
 mod explain;
 mod failure;
+#[cfg(feature = "memory")]
+pub mod fault;
 mod forward;
 mod gates;
 mod handover;
@@ -27,6 +29,7 @@ mod log;
 mod memory;
 mod metrics;
 mod prepare;
+mod pulse;
 mod record;
 mod resolve;
 mod stage;
@@ -41,6 +44,7 @@ pub use control::{Engine, EngineError};
 pub use explain::explain;
 pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
+pub use pulse::Health;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_milliseconds() -> u64 {

@@ -4,10 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::Rc,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
@@ -31,12 +32,14 @@ use crate::{
     drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
+    handover::Serving,
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound},
     log::{Lines, Log},
     metrics::{Metrics, WorkerMetrics},
     prepare::Prepared,
+    pulse::{Deaths, Pulse},
     resolve::Resolver,
     timer::{TICK, Timers},
     upstream::Upstream,
@@ -68,6 +71,10 @@ pub struct Shared {
     pub gates: Gates,
     /// Client connections of each worker, each on a cache line of its own.
     pub loads: Vec<Load>,
+    /// How the workers' threads are.
+    pub pulse: Pulse,
+    /// What is served, for a worker that begins anew.
+    pub serving: Mutex<Serving>,
     /// Those among them that came to admin listeners.
     pub admin_connections: AtomicUsize,
     /// The number of the plan that runs.
@@ -100,6 +107,12 @@ impl Shared {
     /// Client connections of all workers.
     pub fn connections(&self) -> usize {
         self.loads.iter().map(|load| load.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// What is served.
+    pub fn serving(&self) -> MutexGuard<'_, Serving> {
+        // Nothing under the lock can panic between two stores that belong together.
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those among them that are traffic.
@@ -160,6 +173,8 @@ pub struct Worker {
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
+    /// A task that all of the worker needs has panicked.
+    broken: Notify,
 }
 
 /// A plan as one worker runs it.
@@ -217,6 +232,11 @@ impl Worker {
         out.extend_from_slice(&self.date.borrow().text);
     }
 
+    /// Client connections of this worker.
+    pub fn connections(&self) -> usize {
+        self.shared.loads[self.index].0.load(Ordering::Relaxed)
+    }
+
     /// A connection has gone, or could not be started.
     pub fn uncount(&self, admin: bool) {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
@@ -244,18 +264,49 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to stop.
-pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, inbox: UnboundedReceiver<Message>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
+/// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
+/// their queues waits for it. One that does so again and again gives up, and the process ends.
+pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, mut inbox: UnboundedReceiver<Message>) {
+    let mut deaths = Deaths::default();
+    let mut prepared = prepared;
+    loop {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
+                shared.pulse.give_up();
+                return;
+            }
+        };
+        let local = LocalSet::new();
+        let again = deaths.any();
+        let life = main(index, shared.clone(), prepared.clone(), &mut inbox, again);
+        let ended = catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, life)));
+        // Whatever is still open is cut when the local set goes.
+        drop(local);
+        if matches!(ended, Ok(End::Stopped)) {
             return;
         }
-    };
-    let local = LocalSet::new();
-    local.block_on(&runtime, main(index, shared, prepared, inbox));
-    // Whatever is still open is cut when the local set goes.
+        shared.metrics.worker(index).restarted();
+        if deaths.too_many() {
+            let text = format!("worker {index} panics again and again: the process ends");
+            crate::log::tell("error", "worker_lost", &text);
+            shared.pulse.give_up();
+            return;
+        }
+        let text = format!("worker {index} panicked and begins anew; this is a bug in Tidegate");
+        crate::log::tell("error", "worker_restarted", &text);
+        prepared = shared.serving().prepared.clone().unwrap_or(prepared);
+    }
+}
+
+/// How a worker's own task ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it was told to.
+    Stopped,
+    /// A task that all of it needs has panicked.
+    Broken,
 }
 
 /// A worker's own task: what it is told, and the ticks of its wheel.
@@ -263,8 +314,9 @@ pub async fn main(
     index: usize,
     shared: Arc<Shared>,
     prepared: Arc<Prepared>,
-    mut inbox: UnboundedReceiver<Message>,
-) {
+    inbox: &mut UnboundedReceiver<Message>,
+    again: bool,
+) -> End {
     let metrics = shared.metrics.worker(index);
     let worker = Rc::new(Worker {
         index,
@@ -279,11 +331,18 @@ pub async fn main(
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
         date: RefCell::default(),
+        broken: Notify::new(),
         shared,
     });
     worker.set_date();
     let serve = spawner(worker.clone());
     let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    if again {
+        listeners.reopen();
+        if worker.shared.draining.load(Ordering::Relaxed) {
+            drain::begin(&worker, false);
+        }
+    }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -309,14 +368,23 @@ pub async fn main(
                 Some(Message::Stop) | None => break,
             },
             _ = ticks.tick() => tick(&worker),
+            () = worker.broken.notified() => return End::Broken,
         }
     }
+    drain::cut(&worker).await;
     if let Some(lines) = &mut *worker.plan().lines.borrow_mut() {
         lines.flush();
     }
+    End::Stopped
 }
 
 fn tick(worker: &Worker) {
+    #[cfg(feature = "memory")]
+    {
+        crate::fault::here(crate::fault::Place::Worker);
+        crate::fault::here(crate::fault::Place::Stuck);
+    }
+    worker.shared.pulse.beat(worker.index, worker.shared.now());
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
     let plan = worker.plan();
@@ -467,6 +535,24 @@ impl Listeners {
         self.open.insert(name, listening);
     }
 
+    /// Opens the sockets anew that this worker had before it panicked.
+    fn reopen(&mut self) {
+        let worker = self.worker.clone();
+        let (index, workers) = (worker.index, worker.shared.loads.len());
+        let serving = worker.shared.serving();
+        let Some(prepared) = serving.prepared.clone() else { return };
+        let mut bound = Vec::new();
+        for (at, held) in serving.held.iter().enumerate() {
+            match held.of_worker(index, workers) {
+                Ok(sockets) if sockets.is_empty() => {}
+                Ok(sockets) => bound.push((at as u32, sockets)),
+                Err(error) => crate::log::tell("error", "listener", &format!("worker {index}: {error}")),
+            }
+        }
+        drop(serving);
+        self.change(&prepared, bound);
+    }
+
     /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
     fn listening(&self, name: Arc<str>) -> Option<Rc<Listening>> {
         if let Some(listening) = self.open.get(&name) {
@@ -492,7 +578,10 @@ impl Listeners {
 
 /// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
 async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
+    let _alarm = Alarm(&worker);
     loop {
+        #[cfg(feature = "memory")]
+        crate::fault::here(crate::fault::Place::Accept);
         let accepted = tokio::select! {
             biased;
             accepted = acceptor.accept() => accepted,
@@ -514,6 +603,17 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
             }
+        }
+    }
+}
+
+/// Ends the worker where the task panics that it stands in: a listener that nobody accepts from is worse than connections that are cut.
+struct Alarm<'a>(&'a Worker);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.notify_one();
         }
     }
 }

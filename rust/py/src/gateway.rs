@@ -52,6 +52,15 @@ impl Gateway {
         self.0.drain();
     }
 
+    fn workers(&self) -> (u64, bool) {
+        let health = self.0.workers();
+        (u64::try_from(health.slowest.as_millis()).unwrap_or(u64::MAX), health.gave_up)
+    }
+
+    fn book(&self, py: Python<'_>, taken: Vec<(String, u64, u64)>) {
+        py.detach(|| self.0.book(&taken));
+    }
+
     fn connections(&self) -> usize {
         self.0.connections()
     }

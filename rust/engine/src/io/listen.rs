@@ -15,6 +15,7 @@ use tidegate_plan::Address;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::Stream;
+use crate::handover::Held;
 
 /// Connections that the kernel may hold before they are accepted; it is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -156,17 +157,18 @@ pub fn adopt(address: &Address, sockets: Vec<OwnedFd>, workers: usize) -> io::Re
             listening.push(socket);
         }
     }
-    let mut of_workers: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-    for turn in 0..workers.max(listening.len()) {
-        let socket = listening[turn % listening.len()].try_clone()?;
-        let bound = match local.as_socket() {
-            Some(_) => Bound::Tcp(socket.into()),
-            None => Bound::Unix(socket.into()),
-        };
-        of_workers[turn % workers].push(bound);
-    }
-    let held = listening.into_iter().map(OwnedFd::from).collect();
-    Ok(Opened { workers: of_workers, held, address: told })
+    let held = Held { sockets: listening.into_iter().map(OwnedFd::from).collect(), ours: false };
+    let of_workers: io::Result<_> = (0..workers).map(|worker| held.of_worker(worker, workers)).collect();
+    Ok(Opened { workers: of_workers?, held: held.sockets, address: told })
+}
+
+/// A socket that listens already, once more.
+pub fn again(socket: &OwnedFd) -> io::Result<Bound> {
+    let socket = Socket::from(socket.try_clone()?);
+    Ok(match socket.local_addr()?.as_socket() {
+        Some(_) => Bound::Tcp(socket.into()),
+        None => Bound::Unix(socket.into()),
+    })
 }
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<(Vec<Bound>, String)> {
