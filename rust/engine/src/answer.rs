@@ -8,6 +8,7 @@ use crate::{
     ai,
     body::poll_flush,
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure},
     grpc, handshake,
@@ -57,6 +58,7 @@ pub async fn fail(
     route: Option<&PreparedRoute>,
     failure: Failure,
 ) -> Next {
+    let failure = drain::failure(worker, failure);
     exchange.failed(failure);
     let cause = failure.cause;
     let closes = matches!(

@@ -13,7 +13,7 @@ use std::{
 use tidegate_http1::proxy_protocol;
 
 use crate::{
-    answer,
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
     handshake, http2,
@@ -88,6 +88,10 @@ pub enum Close {
     Broken,
     /// An HTTP/2 client did what ends a connection.
     Http2(tidegate_http2::Reason),
+    /// Tidegate ends, and what was under way is cut.
+    Shutdown,
+    /// A bug in Tidegate ended the exchange.
+    Panicked,
 }
 
 impl Close {
@@ -107,6 +111,8 @@ impl Close {
             Self::Handshake => "handshake",
             Self::Broken => "broken",
             Self::Http2(reason) => reason.as_str(),
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 }
@@ -179,6 +185,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         worker.return_exchange(exchange);
         return None;
     }
+    let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
     let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
@@ -442,7 +449,7 @@ impl<F, M> Drop for Task<F, M> {
 fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,

@@ -107,6 +107,10 @@ pub enum Cause {
     UpstreamCut,
     /// The response's body stalled.
     UpstreamStalled,
+    /// Tidegate ends: at once, or because the time to drain is over.
+    Shutdown,
+    /// A bug in Tidegate.
+    Panicked,
 }
 
 impl Cause {
@@ -153,6 +157,8 @@ impl Cause {
             Self::UnexpectedUpgrade => "unexpected_upgrade",
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamStalled => "upstream_stalled",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -168,8 +174,9 @@ impl Cause {
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
-            Self::HookUpstream => 500,
-            Self::TooManyKeys
+            Self::HookUpstream | Self::Panicked => 500,
+            Self::Shutdown
+            | Self::TooManyKeys
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -231,6 +238,8 @@ impl Cause {
                 "The upstream's answer is not valid HTTP."
             }
             Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
+            Self::Shutdown => "The gateway ends before the answer could come to its end.",
+            Self::Panicked => "The gateway failed.",
         }
     }
 }

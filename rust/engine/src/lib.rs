@@ -13,13 +13,17 @@ mod body;
 mod compose;
 mod connection;
 mod control;
+mod drain;
 mod exchange;
 mod explain;
 mod failure;
+#[cfg(feature = "memory")]
+pub mod fault;
 mod forward;
 mod gates;
 mod grpc;
 mod handshake;
+mod handover;
 mod health;
 pub mod hooks;
 mod http2;
@@ -28,6 +32,7 @@ mod log;
 mod memory;
 mod metrics;
 mod prepare;
+mod pulse;
 mod record;
 mod resolve;
 mod sessions;
@@ -41,7 +46,9 @@ mod worker;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;
+pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
+pub use pulse::Health;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_milliseconds() -> u64 {

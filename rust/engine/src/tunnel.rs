@@ -5,7 +5,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{body::poll_flush, connection::Connection, exchange::Exchange, io::Stream, worker::Worker};
+use crate::{
+    body::poll_flush,
+    connection::Connection,
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    io::Stream,
+    worker::Worker,
+};
 
 /// One direction of a tunnel.
 #[derive(Default)]
@@ -47,6 +54,9 @@ pub async fn run(
         }
     })
     .await;
+    if worker.timers.is_cut() {
+        exchange.failed(Failure::gateway(Cause::Shutdown));
+    }
     exchange.bytes_sent = down.bytes;
     exchange.body.bytes = up.bytes;
 }

@@ -26,6 +26,7 @@ use crate::{
     answer::{self, Answer, push_field},
     body::{Body, poll_flush},
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure, Side},
     handshake,
@@ -453,6 +454,7 @@ async fn events(
         (true, Some(_)) => Outcome::Cut,
         (true, None) => Outcome::Ok,
     };
+    let failure = failure.map(|failure| drain::failure(worker, failure));
     if let Some(failure) = failure {
         exchange.failed(failure);
         call.facts.reason = failure.cause.as_str();

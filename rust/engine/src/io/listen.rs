@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    os::unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,6 +15,7 @@ use tidegate_plan::Address;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::Stream;
+use crate::handover::Held;
 
 /// Connections that the kernel may hold before they are accepted; it is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -61,8 +65,33 @@ pub enum Detached {
     Memory(super::memory::Pipe, SocketAddr),
 }
 
+/// The sockets of one listener.
+#[derive(Debug)]
+pub struct Opened {
+    /// What each worker accepts from.
+    pub workers: Vec<Vec<Bound>>,
+    /// The same sockets once more, for a process that takes them over.
+    pub held: Vec<OwnedFd>,
+    /// Where they are bound.
+    pub address: String,
+}
+
 /// Binds `address` once for each of `workers`; port 0 becomes the same free port for all.
-pub fn bind(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
+pub fn bind(address: &Address, workers: usize) -> io::Result<Opened> {
+    let (bound, address) = bind_each(address, workers)?;
+    let mut held = Vec::new();
+    for bound in &bound {
+        match bound {
+            Bound::Tcp(listener) => held.push(listener.try_clone()?.into()),
+            // It is the same for all workers.
+            Bound::Unix(listener) if held.is_empty() => held.push(listener.try_clone()?.into()),
+            _ => {}
+        }
+    }
+    Ok(Opened { workers: bound.into_iter().map(|bound| vec![bound]).collect(), held, address })
+}
+
+fn bind_each(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
     match address {
         Address::Ip { ip, port } => {
             let ip: IpAddr = ip.parse().map_err(|_| io::Error::other(format!("{ip:?} is no IP address")))?;
@@ -102,6 +131,54 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?; // inherited by what is accepted
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Takes sockets over that somebody else has bound and put into the listening state: the process before this one, or
+/// whoever started it. All of them are accepted from, however many workers there are.
+pub fn adopt(address: &Address, sockets: Vec<OwnedFd>, workers: usize) -> io::Result<Opened> {
+    let mut listening = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let socket = Socket::from(socket);
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            return Err(io::Error::other("an inherited socket does not listen for streams"));
+        }
+        socket.set_cloexec(true)?;
+        socket.set_nonblocking(true)?;
+        if matches!(address, Address::Ip { .. }) {
+            socket.set_tcp_nodelay(true)?;
+        }
+        listening.push(socket);
+    }
+    let Some(first) = listening.first() else { return Err(io::Error::other("no socket was inherited")) };
+    let local = first.local_addr()?;
+    let told = match (local.as_socket(), local.as_pathname()) {
+        (Some(ip), _) => ip.to_string(),
+        (None, Some(path)) => format!("unix:{}", path.display()),
+        (None, None) => return Err(io::Error::other("an inherited socket has no address")),
+    };
+    let came = listening.len();
+    if let Some(ip) = local.as_socket()
+        && first.reuse_port()?
+    {
+        // Workers beyond those of the process before get sockets of their own, as they would have had from the start.
+        for _ in came..workers {
+            let Ok(socket) = tcp_socket(ip, true) else { break };
+            socket.listen(BACKLOG)?;
+            listening.push(socket);
+        }
+    }
+    let held = Held { sockets: listening.into_iter().map(OwnedFd::from).collect(), ours: false };
+    let of_workers: io::Result<_> = (0..workers).map(|worker| held.of_worker(worker, workers)).collect();
+    Ok(Opened { workers: of_workers?, held: held.sockets, address: told })
+}
+
+/// A socket that listens already, once more.
+pub fn again(socket: &OwnedFd) -> io::Result<Bound> {
+    let socket = Socket::from(socket.try_clone()?);
+    Ok(match socket.local_addr()?.as_socket() {
+        Some(_) => Bound::Tcp(socket.into()),
+        None => Bound::Unix(socket.into()),
+    })
 }
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<(Vec<Bound>, String)> {

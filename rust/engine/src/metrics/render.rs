@@ -99,6 +99,11 @@ fn process(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     page.sample("tidegate_log_lines_dropped_total", &[], gauges.log_lines_dropped);
     page.counter("tidegate_panics_total", "Exchanges that ended in a panic, each a bug in Tidegate.");
     page.sample("tidegate_panics_total", &[], metrics.sum(|worker| worker.panics.value()));
+    page.counter(
+        "tidegate_worker_restarts_total",
+        "Workers that panicked outside of an exchange and began anew, each a bug in Tidegate.",
+    );
+    page.sample("tidegate_worker_restarts_total", &[], metrics.sum(|worker| worker.restarts.value()));
 }
 
 fn requests(metrics: &Metrics, page: &mut Page<'_>) {
