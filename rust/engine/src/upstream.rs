@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
+    abuse::descriptors::is_ours,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
@@ -238,6 +239,11 @@ impl Upstream {
         }
     }
 
+    /// Closes the connections that are kept for later requests.
+    pub fn drop_idle(&self) {
+        self.idle.borrow_mut().retain(|_, _| false);
+    }
+
     /// Looks after names, health and idle connections.
     pub fn tick(&self, now: u64, metrics: &WorkerMetrics) {
         let state = (self.shared.resolver.generation(), self.shared.health.generation());
@@ -380,6 +386,10 @@ impl Attempt<'_> {
             if cause == Cause::ClientGone {
                 return Failure::client(cause);
             }
+            if cause == Cause::OutOfDescriptors {
+                crate::log::tell("error", "no_descriptors", &format!("can't connect to upstreams: {why}"));
+                return Failure::gateway(cause);
+            }
             let (upstream, endpoint) = (&self.upstream.name, &self.endpoint.text);
             crate::log::tell(
                 "warn",
@@ -480,6 +490,7 @@ impl Drop for Attempt<'_> {
 impl ConnectFault {
     fn cause(&self) -> Cause {
         match self {
+            Self::Connect(error) if is_ours(error) => Cause::OutOfDescriptors,
             Self::Connect(_) => Cause::ConnectFailed,
             Self::Tls(Fault::Certificate(_)) => Cause::TlsCertificateRefused,
             Self::Tls(Fault::Failed(_)) => Cause::TlsHandshakeFailed,
