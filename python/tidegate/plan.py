@@ -121,6 +121,32 @@ class RequestId(Part, frozen=True, kw_only=True):
     respond: bool
 
 
+class MemoryOff(Part, tag_field="kind", tag="off", frozen=True, kw_only=True):
+    """Nobody looks."""
+
+
+class MemoryShare(Part, tag_field="kind", tag="share", frozen=True, kw_only=True):
+    """A share of what the machine gives."""
+
+    percent: int
+
+
+class MemoryBytes(Part, tag_field="kind", tag="bytes", frozen=True, kw_only=True):
+    """So much."""
+
+    bytes: int
+
+
+class Abuse(Part, frozen=True, kw_only=True):
+    """What clients may cost."""
+
+    min_body_rate: int
+    min_send_rate: int
+    rate_grace_ms: int
+    connections_per_client: int
+    memory: MemoryOff | MemoryShare | MemoryBytes
+
+
 class Server(Part, frozen=True, kw_only=True):
     """Bounds and manners that all listeners share."""
 
@@ -144,6 +170,7 @@ class Server(Part, frozen=True, kw_only=True):
     server_name: str
     merge_slashes: bool
     limit_keys: int
+    abuse: Abuse
 
 
 class Certificate(Part, frozen=True, kw_only=True):

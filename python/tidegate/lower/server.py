@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate import plan
+from tidegate.lower.abuse import lower_abuse
 from tidegate.lower.address import cidr
 from tidegate.lower.headers import is_token
 from tidegate.lower.work import each
@@ -43,6 +44,7 @@ def lower_server(work: Work) -> plan.Server:
         server_name=server.server_name,
         merge_slashes=server.merge_slashes,
         limit_keys=server.limit_keys,
+        abuse=lower_abuse(work),
     )
 
 

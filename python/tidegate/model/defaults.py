@@ -55,6 +55,22 @@ MAX_BODY = "100MiB"
 MAX_CONNECTIONS = 65_536
 """About 32MB of idle connections and as many descriptors as a service usually gets."""
 
+CONNECTIONS_PER_CLIENT = 0
+"""None of its own: whole offices and mobile networks share one address, and a load balancer that nobody named as a
+trusted proxy looks like one client. What holds always is the engine's share: no address keeps the last places."""
+
+MIN_BODY_RATE = "256B"
+"""Half of what Apache's mod_reqtimeout asks for: a modem of 1985 passes, who sends a byte now and then does not."""
+
+MIN_SEND_RATE = "256B"
+"""The same the other way; only what waits for the client counts, so that quiet event streams have no rate."""
+
+RATE_GRACE = "10s"
+"""Links that change cells and devices that sleep for a moment catch up within it."""
+
+MEMORY = "90%"
+"""Of what the machine or the control group gives: the kernel kills at 100%, without asking who should go first."""
+
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
 

@@ -14,6 +14,8 @@ use tidegate_http1::proxy_protocol;
 
 use crate::{
     answer, drain,
+    abuse::{self, ClientPlace, Level},
+    answer,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
     handshake, http2,
@@ -48,6 +50,8 @@ pub struct Connection {
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
     pub deadline: Deadline,
+    /// How it counts among those of its client.
+    pub place: ClientPlace,
 }
 
 /// What a connection does after an exchange.
@@ -70,6 +74,10 @@ pub enum Close {
     Asked,
     /// As many requests as one connection may have.
     Requests,
+    /// No connection is kept for another request.
+    KeepAliveOff,
+    /// There is too little memory left to keep it.
+    Overload,
     /// The gateway drains.
     Drain,
     /// A request was refused.
@@ -102,6 +110,8 @@ impl Close {
             Self::Idle => "idle",
             Self::Asked => "asked",
             Self::Requests => "requests",
+            Self::KeepAliveOff => "keep_alive_off",
+            Self::Overload => "overload",
             Self::Drain => "drain",
             Self::Refused => "refused",
             Self::Failed => "failed",
@@ -188,7 +198,10 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
     let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
-    let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
+    let ends_here = matches!(
+        close,
+        Close::Asked | Close::Requests | Close::KeepAliveOff | Close::Overload | Close::Drain
+    );
     if ends_early || (ends_here && has_unread(&mut connection, &exchange)) {
         linger(&worker, &mut connection).await;
     }
@@ -294,6 +307,14 @@ async fn read_proxy_header(
                 exchange.input.drain(..len);
                 if let Some(source) = source {
                     connection.peer = source;
+                    let open = worker.shared.traffic_connections();
+                    match abuse::admit_client(&worker.shared, &plan.shared, source.ip(), open) {
+                        Ok(place) => connection.place = place,
+                        Err(crowd) => {
+                            worker.metrics.refusal(crowd.as_str());
+                            return Err(Close::Refused);
+                        }
+                    }
                 }
                 return Ok(());
             }
@@ -451,9 +472,22 @@ fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>)
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if is_given_up(worker, connection) => Poll::Ready(Some(Close::Overload)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,
     }
+}
+
+/// Whether an idle connection goes for want of memory: those that were served before go first.
+fn is_given_up(worker: &Worker, connection: &Connection) -> bool {
+    let level = worker.level.get();
+    let served = connection.exchanges > 0;
+    !connection.admin && (level >= Level::Connections || level >= Level::Idle && served)
+}
+
+/// How long a new connection may take to say anything: as long as a kept one, where any is kept.
+pub fn first_wait_ms(server: &tidegate_plan::Server) -> u32 {
+    if server.keep_alive_ms > 0 { server.keep_alive_ms } else { server.head_timeout_ms }
 }
 
 /// The address that stands for the client where no proxy tells another.

@@ -16,6 +16,7 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
+    abuse,
     gates::Gates,
     handover::{Held, Inherited, Serving},
     health::Health,
@@ -109,6 +110,8 @@ impl Engine {
             admin_connections: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             held_bodies: AtomicU64::new(0),
+            bounds: abuse::Bounds::new(),
+            overload: abuse::Overload::default(),
             draining: AtomicBool::new(false),
             log: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -143,6 +146,7 @@ impl Engine {
         let prepared = Arc::new(Prepared::new(plan, None, 1, &self.shared.metrics)?);
         let bound = self.bind(&prepared, &[], inherited)?;
         state.generation = 1;
+        abuse::overload::watch(Arc::downgrade(&self.shared));
         for (index, inbox) in std::mem::take(&mut state.inboxes).into_iter().enumerate() {
             let (shared, prepared) = (self.shared.clone(), prepared.clone());
             let thread = std::thread::Builder::new()
@@ -256,6 +260,7 @@ impl Engine {
             }
         }
         *self.shared.serving() = Serving { prepared: Some(prepared.clone()), held };
+        abuse::apply(&self.shared, &prepared);
         self.shared.health.watch(&prepared.plan, &prepared.upstream_tls, &self.shared.resolver);
         for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
@@ -322,6 +327,12 @@ impl Engine {
     /// Whether the workers live.
     pub fn workers(&self) -> Pulses {
         self.shared.pulse.health(self.shared.now())
+    }
+
+    /// What the process takes of memory, as a test says.
+    #[cfg(feature = "memory")]
+    pub fn takes_memory(&self, bytes: u64) {
+        self.shared.overload.observe(bytes);
     }
 
     /// Client connections that are open, but for those to admin listeners.

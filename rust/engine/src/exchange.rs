@@ -12,6 +12,7 @@ use tidegate_http1::request_facts;
 use tidegate_plan::Action;
 
 use crate::{
+    abuse::{self, Level},
     ai,
     answer::{self, Answer},
     connection::{Close, Connection, Next},
@@ -92,6 +93,9 @@ async fn journey(
         Err(refusal) => return answer::fail(worker, plan, connection, exchange, None, refusal.into()).await,
     };
     exchange.expect(&facts);
+    if let Err(failure) = abuse::admit_request(worker, connection, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
 
     // match
     let route = match stage::matching::find(plan, exchange) {
@@ -188,13 +192,18 @@ async fn own_answer(
 impl Exchange {
     /// What becomes of the connection after this exchange, when all of the request was read.
     pub fn after(&self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) -> Next {
-        let most = plan.shared.plan.server.keep_alive_requests;
+        let server = &plan.shared.plan.server;
+        let most = server.keep_alive_requests;
         if !self.keep_alive {
             Next::Close(Close::Asked)
         } else if worker.draining.get() && !connection.admin {
             Next::Close(Close::Drain)
         } else if most > 0 && connection.exchanges >= most {
             Next::Close(Close::Requests)
+        } else if server.keep_alive_ms == 0 {
+            Next::Close(Close::KeepAliveOff)
+        } else if worker.level.get() >= Level::Idle && !connection.admin {
+            Next::Close(Close::Overload)
         } else {
             Next::KeepAlive
         }

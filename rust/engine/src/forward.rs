@@ -5,6 +5,7 @@ mod relay;
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 use tidegate_http1::{RequestFacts, parse_response};
+use tidegate_limit::Pace;
 use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
@@ -395,6 +396,7 @@ impl Forward<'_> {
         let Exchange { body, to_upstream, input, replay, response, .. } = exchange;
         let Connection { stream, deadline, .. } = connection;
         let mut moved = false;
+        let before = body.bytes;
         let relayed =
             poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
                 moved = true;
@@ -403,12 +405,20 @@ impl Forward<'_> {
         let over = match relayed {
             Poll::Pending => {
                 let timeouts = &self.route.plan.timeouts;
+                let server = &self.plan.shared.plan.server;
+                let clients = to_upstream.is_empty() && !self.holds_back(body, response);
+                let least = self.plan.shared.least_body_rate;
+                // The clock was looked at before this exchange first waited; from then on, here.
+                let now = self.worker.look_at_clock();
+                if upload.pace.note(now, body.bytes - before, clients, least) {
+                    return Poll::Ready(Err(Failure::client(Cause::BodyTooSlow)));
+                }
                 let (upstream, milliseconds) = if !to_upstream.is_empty() {
                     (true, timeouts.idle_ms)
                 } else if self.holds_back(body, response) {
                     (true, timeouts.head_ms)
                 } else {
-                    (false, self.plan.shared.plan.server.body_timeout_ms)
+                    (false, server.body_timeout_ms)
                 };
                 if upload.waits.begins(upstream, moved) {
                     deadline.set(self.bounded(milliseconds));
@@ -476,8 +486,7 @@ impl Forward<'_> {
         out.extend_from_slice(&self.worker.scratch.borrow()[early]);
         out.append(&mut exchange.response_input);
         exchange.to_client = out;
-        let idle_ms = self.plan.shared.plan.server.tunnel_idle_ms;
-        tunnel::run(self.worker, connection, exchange, &mut link.stream, idle_ms).await;
+        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream).await;
         Ok(Next::Close(Close::Tunnel))
     }
 }
@@ -490,15 +499,17 @@ struct Upload {
     /// Not all of it could be sent.
     broken: bool,
     waits: Waits,
+    /// Of the client.
+    pace: Pace,
 }
 
 /// Whom a body waits for: each side has a time of its own, which begins anew with every byte.
 #[derive(Default)]
-struct Waits(Option<bool>);
+pub struct Waits(Option<bool>);
 
 impl Waits {
     /// Whether a wait begins: for another side (`receiver` or not) than the one before, or because something moved.
-    fn begins(&mut self, receiver: bool, moved: bool) -> bool {
+    pub fn begins(&mut self, receiver: bool, moved: bool) -> bool {
         self.0.replace(receiver) != Some(receiver) || moved
     }
 }

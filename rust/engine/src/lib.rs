@@ -6,6 +6,7 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod abuse;
 mod ai;
 mod answer;
 mod background;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
 use tidegate_http1::Limits;
-use tidegate_limit::{Concurrency, Quota, Table};
+use tidegate_limit::{Concurrency, LeastRate, Quota, Table};
 use tidegate_message::Field;
 use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError, UpstreamProtocol};
 use tidegate_route::{HeaderEdits, Rewriter, Router, Template};
@@ -32,6 +32,10 @@ pub struct Prepared {
     pub head_limits: Limits,
     /// Bounds on response heads.
     pub response_limits: Limits,
+    /// Of request bodies.
+    pub least_body_rate: LeastRate,
+    /// Of what clients take of responses.
+    pub least_send_rate: LeastRate,
     /// Peers whose word on the client is taken.
     pub trusted: CidrSet,
     /// By index of the listener; listeners with the same routes share one.
@@ -220,6 +224,8 @@ impl Prepared {
                 head_bytes: server.head_bytes as usize,
                 head_fields: server.head_fields as usize,
             },
+            least_body_rate: LeastRate::new(server.abuse.min_body_rate, server.abuse.rate_grace_ms),
+            least_send_rate: LeastRate::new(server.abuse.min_send_rate, server.abuse.rate_grace_ms),
             response_limits: Limits { head_bytes: RESPONSE_HEAD_BYTES, head_fields: RESPONSE_HEAD_FIELDS },
             trusted,
             routers,

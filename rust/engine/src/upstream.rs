@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
+    abuse::descriptors::is_ours,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
@@ -261,6 +262,9 @@ impl Upstream {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
         }
+    /// Closes the connections that are kept for later requests.
+    pub fn drop_idle(&self) {
+        self.idle.borrow_mut().retain(|_, _| false);
     }
 
     /// Looks after names, health and idle connections.
@@ -411,6 +415,10 @@ impl Attempt<'_> {
             if cause == Cause::ClientGone {
                 return Failure::client(cause);
             }
+            if cause == Cause::OutOfDescriptors {
+                crate::log::tell("error", "no_descriptors", &format!("can't connect to upstreams: {why}"));
+                return Failure::gateway(cause);
+            }
             let (upstream, endpoint) = (&self.upstream.name, &self.endpoint.text);
             crate::log::tell(
                 "warn",
@@ -554,6 +562,7 @@ impl Drop for Attempt<'_> {
 impl ConnectFault {
     fn cause(&self) -> Cause {
         match self {
+            Self::Connect(error) if is_ours(error) => Cause::OutOfDescriptors,
             Self::Connect(_) => Cause::ConnectFailed,
             Self::Tls(Fault::Certificate(_)) => Cause::TlsCertificateRefused,
             Self::Tls(Fault::Failed(_)) => Cause::TlsHandshakeFailed,

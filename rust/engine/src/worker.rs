@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
     connection::{self, Connection},
@@ -82,6 +83,10 @@ pub struct Shared {
     pub generation: AtomicU64,
     /// Bytes of large request bodies that are held in memory.
     pub held_bodies: AtomicU64,
+    /// What bounds clients.
+    pub bounds: abuse::Bounds,
+    /// How full memory is.
+    pub overload: abuse::Overload,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
     /// The access log of the plan that runs.
@@ -139,6 +144,9 @@ pub enum Message {
         listener: Arc<str>,
         /// The connection.
         accepted: Detached,
+        accepted: Accepted,
+        /// How it counts.
+        place: ClientPlace,
     },
     /// Accepts nothing more and lets connections go as they become idle.
     Drain {
@@ -172,6 +180,8 @@ pub struct Worker {
     pub draining: Cell<bool>,
     /// Which idle connections are closed meanwhile.
     pub let_go: Cell<LetGo>,
+    /// What is given up for want of memory, as of the last tick.
+    pub level: Cell<abuse::Level>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
     myself: Weak<Self>,
@@ -233,6 +243,14 @@ impl Worker {
         if kept.len() < EXCHANGES_KEPT {
             exchange.shrink();
             kept.push(exchange);
+        }
+    }
+
+    /// Gives memory and connections back that are only kept for later requests.
+    pub fn give_back(&self) {
+        self.exchanges.take();
+        for upstream in &self.plan().upstreams {
+            upstream.drop_idle();
         }
     }
 
@@ -353,6 +371,7 @@ pub async fn main(
         handshakes: Turns::default(),
         draining: Cell::new(false),
         let_go: Cell::new(LetGo::None),
+        level: Cell::default(),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
@@ -392,6 +411,10 @@ pub async fn main(
                         _ => worker.uncount(false),
                     }
                 }
+                Some(Message::Serve { listener, accepted, place }) => match listeners.listening(listener) {
+                    Some(listening) => serve(accepted, listening, place),
+                    None => worker.uncount(false),
+                },
                 Some(Message::Drain) => {
                     worker.draining.set(true);
                     listeners.drain();
@@ -426,6 +449,7 @@ fn tick(worker: &Worker) {
     worker.shared.pulse.beat(worker.index, worker.shared.now());
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
+    abuse::follow(worker);
     let plan = worker.plan();
     let now = worker.look_at_clock();
     for cluster in &plan.upstreams {
@@ -476,7 +500,7 @@ impl WorkerPlan {
 }
 
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
+type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
@@ -489,6 +513,7 @@ fn spawner(worker: Rc<Worker>) -> Serve {
     };
     worker.serve_stream.replace(Some(Box::new(serve_stream)));
     Rc::new(move |accepted, listening| {
+    Rc::new(move |accepted, listening, place| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
         let Some(listener) = listener else {
@@ -501,7 +526,7 @@ fn spawner(worker: Rc<Worker>) -> Serve {
         }
         worker.metrics.connection_opened();
         let deadline = worker.timers.deadline();
-        deadline.set(plan.shared.plan.server.keep_alive_ms);
+        deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
             stream,
             peer,
@@ -513,6 +538,7 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             tls: None,
             admin: listener.admin,
             deadline,
+            place,
         };
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
@@ -648,7 +674,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             Ok(accepted) => place(&worker, &serve, &listening, accepted),
             Err(error) => {
                 worker.metrics.accept_failed();
-                if out_of_descriptors(&error) {
+                if abuse::descriptors::is_short(&error) {
                     let text = format!("can't accept: {error}; raise the limit on open files");
                     crate::log::tell("error", "descriptors", &text);
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
@@ -682,30 +708,31 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
-    let most = worker.plan().shared.plan.server.max_connections as usize;
-    // Whoever looks after a full gateway must see that it is full.
-    if !listening.admin && shared.traffic_connections() >= most {
-        worker.metrics.refusal("too_many_connections");
-        answer::turn_away(accepted);
-        return;
-    }
+    let admitted = match listening.admin {
+        true => Ok(ClientPlace::default()),
+        false => abuse::admit_connection(shared, &worker.plan().shared, &accepted),
+    };
+    let place = match admitted {
+        Ok(place) => place,
+        Err(crowd) => {
+            worker.metrics.refusal(crowd.as_str());
+            answer::turn_away(accepted, crowd);
+            return;
+        }
+    };
     let target = lighter_of_two(shared, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
-        serve(accepted, listening.clone());
+        serve(accepted, listening.clone(), place);
         return;
     }
     let sent = accepted.detach().is_ok_and(|accepted| {
-        let message = Message::Serve { listener: listening.name.clone(), accepted };
+        let message = Message::Serve { listener: listening.name.clone(), accepted, place };
         shared.inboxes[target].send(message).is_ok()
     });
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn out_of_descriptors(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// The accepting worker, unless another one chosen at random has clearly less to do.

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::Abuse;
+
 /// Bounds and manners that all listeners share. Times are milliseconds, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +48,8 @@ pub struct Server {
     pub merge_slashes: bool,
     /// The most keys that each of the limit tables holds.
     pub limit_keys: u32,
+    /// What clients may cost.
+    pub abuse: Abuse,
 }
 
 /// Which fields tell the upstream about the client.

@@ -11,7 +11,11 @@ pub fn plan() -> Value {
             "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0, "max_streams": 128, "tunnel_idle_ms": 600_000,
             "drain_ms": 30_000, "max_connections": 100, "trusted_proxies": [], "forwarded": "none", "via": false,
             "request_id": {"header": "", "trust": false, "respond": false}, "trace": false, "server_name": "",
-            "merge_slashes": true, "limit_keys": 1000
+            "merge_slashes": true, "limit_keys": 1000,
+            "abuse": {
+                "min_body_rate": 0, "min_send_rate": 0, "rate_grace_ms": 10_000, "connections_per_client": 0,
+                "memory": {"kind": "off"}
+            }
         },
         "listeners": [{
             "name": "memory", "address": {"kind": "ip", "ip": "127.0.0.1", "port": 0}, "proxy_protocol": false, "http2": true, "admin": false, "tls": null

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tidegate_dialect::{ApiError, ErrorKind, Finish};
+use tidegate_limit::Pace;
 use tidegate_message::Version;
 use tidegate_plan::OnDisconnect;
 use tidegate_upstream::Outcome as Attempted;
@@ -353,6 +354,7 @@ async fn events(
     let mut failure: Option<Failure> = None;
     let stalled_ms = model.between_tokens_ms;
     source.deadline().set(bounded(worker, due, stalled_ms));
+    let mut pace = Pace::default();
     // All of it may have come with its beginning.
     let mut step = (source.is_over() || source.tap().has_failed()).then_some(Step::More);
     loop {
@@ -414,7 +416,12 @@ async fn events(
         let waited = poll_fn(|cx| {
             if client && !to_client.is_empty() {
                 let before = to_client.len();
-                match poll_flush(cx, &mut connection.stream, &mut to_client) {
+                let flushed = poll_flush(cx, &mut connection.stream, &mut to_client);
+                let (taken, left) = ((before - to_client.len()) as u64, !to_client.is_empty());
+                if pace.note(worker.look_at_clock(), taken, left, plan.shared.least_send_rate) {
+                    return Poll::Ready(Step::Gone);
+                }
+                match flushed {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Step::Gone),
                     Poll::Pending => {

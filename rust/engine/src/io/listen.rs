@@ -7,6 +7,8 @@ use std::{
         fd::OwnedFd,
         unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     },
+    os::fd::{AsRawFd as _, RawFd},
+    os::unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     path::{Path, PathBuf},
 };
 
@@ -246,6 +248,25 @@ impl Acceptor {
 pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Accepted {
+    /// Its descriptor, where the system knows it.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match self {
+            Self::Tcp(stream, _) => Some(stream.as_raw_fd()),
+            Self::Unix(stream) => Some(stream.as_raw_fd()),
+            Self::Local(Stream::Tcp(stream), _) => Some(stream.as_raw_fd()),
+            Self::Local(Stream::Unix(stream), _) => Some(stream.as_raw_fd()),
+            Self::Local(..) => None,
+        }
+    }
+
+    /// The other end; [`UNIX_PEER`] where it has no address.
+    pub fn peer(&self) -> SocketAddr {
+        match self {
+            Self::Tcp(_, peer) | Self::Local(_, peer) => *peer,
+            Self::Unix(_) => UNIX_PEER,
+        }
+    }
+
     /// Takes it out of this worker's reactor, for another worker.
     pub fn detach(self) -> io::Result<Detached> {
         match self.stream {

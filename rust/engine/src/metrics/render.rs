@@ -104,6 +104,15 @@ fn process(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
         "Workers that panicked outside of an exchange and began anew, each a bug in Tidegate.",
     );
     page.sample("tidegate_worker_restarts_total", &[], metrics.sum(|worker| worker.restarts.value()));
+    page.gauge(
+        "tidegate_overload_level",
+        "What is given up for want of memory: 0 nothing, to 3 new requests.",
+    );
+    page.sample("tidegate_overload_level", &[], gauges.overload_level);
+    page.gauge("tidegate_memory_bytes", "Resident memory at the last look; 0 where nobody looks.");
+    page.sample("tidegate_memory_bytes", &[], gauges.memory.0);
+    page.gauge("tidegate_memory_budget_bytes", "Memory that the process may take; 0 for no bound.");
+    page.sample("tidegate_memory_budget_bytes", &[], gauges.memory.1);
 }
 
 fn requests(metrics: &Metrics, page: &mut Page<'_>) {
