@@ -249,10 +249,8 @@ fn turned_away(crowd: Crowd) -> Vec<u8> {
 pub fn turn_away(accepted: Accepted, crowd: Crowd) {
     use std::io::Write as _;
     match accepted.detach() {
-        Ok(Detached::Tcp(mut stream, _)) => drop(stream.write(TURNED_AWAY)),
-        Ok(Detached::Unix(mut stream)) => drop(stream.write(TURNED_AWAY)),
-        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(&turned_away(crowd))),
-        Ok(Accepted::Unix(mut stream)) => drop(stream.write(&turned_away(crowd))),
+        Ok(Detached::Tcp(mut stream, _)) => drop(stream.write(&turned_away(crowd))),
+        Ok(Detached::Unix(mut stream)) => drop(stream.write(&turned_away(crowd))),
         _ => {}
     }
 }

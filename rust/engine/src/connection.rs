@@ -13,9 +13,8 @@ use std::{
 use tidegate_http1::proxy_protocol;
 
 use crate::{
-    answer, drain,
     abuse::{self, ClientPlace, Level},
-    answer,
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
     handshake, http2,

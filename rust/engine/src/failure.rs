@@ -185,17 +185,14 @@ impl Cause {
             Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
-            Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
-            Self::HookUpstream | Self::Panicked => 500,
-            Self::Shutdown
-            | Self::TooManyKeys
             Self::BodyTimeout
             | Self::BodyTooSlow
             | Self::HeadTimeout
             | Self::SendTimeout
             | Self::SendTooSlow => 408,
-            Self::HookUpstream => 500,
-            Self::TooManyKeys
+            Self::HookUpstream | Self::Panicked => 500,
+            Self::Shutdown
+            | Self::TooManyKeys
             | Self::Overloaded
             | Self::OutOfDescriptors
             | Self::BodiesFull

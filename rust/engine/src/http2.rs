@@ -9,6 +9,7 @@ use std::{
 use tidegate_http2::{Role, Settings};
 
 use crate::{
+    abuse::ClientPlace,
     connection::{Close, Connection},
     io::{
         Stream,
@@ -23,7 +24,7 @@ const TURNS_MOST: u32 = 16;
 /// Serves the streams of `connection` to its end. `first` are the bytes that were read of it already.
 pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) -> Close {
     let plan = worker.plan();
-    let Connection { stream, peer, listening, admin, deadline, tls, .. } = connection;
+    let Connection { stream, peer, listening, admin, deadline, tls, place: _place, .. } = connection;
     let mut driver = Driver::new(Role::Server, settings(&plan), stream);
     let mut over = driver.receive(first, worker.look_at_clock()).err();
     let mut serving = Serving { plan, streams: 0, waits: None };
@@ -48,11 +49,15 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
                     expects_http2: false,
                     expects_tls: false,
                     tls: tls.clone(),
+                    place: ClientPlace::default(),
                     admin,
                     deadline: worker.timers.deadline(),
                 });
             }
-            let ends = (worker.draining.get() && !admin) || listening.is_gone() || serving.is_used_up();
+            let ends = (worker.draining.get() && !admin)
+                || worker.let_go.get().takes(admin)
+                || listening.is_gone()
+                || serving.is_used_up();
             if ends && driver.session.announce_end() {
                 continue;
             }

@@ -12,8 +12,6 @@ use crate::{
     connection::Connection,
     exchange::Exchange,
     failure::{Cause, Failure},
-    io::Stream,
-    worker::Worker,
     forward::Waits,
     io::Stream,
     worker::{Worker, WorkerPlan},
@@ -74,7 +72,7 @@ pub async fn run(
     .await;
     if worker.timers.is_cut() {
         exchange.failed(Failure::gateway(Cause::Shutdown));
-    if let Some(cause) = late {
+    } else if let Some(cause) = late {
         exchange.failed(Failure::client(cause));
     }
     exchange.bytes_sent = down.bytes;

@@ -262,6 +262,8 @@ impl Upstream {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
         }
+    }
+
     /// Closes the connections that are kept for later requests.
     pub fn drop_idle(&self) {
         self.idle.borrow_mut().retain(|_, _| false);

@@ -33,8 +33,8 @@ use crate::{
     drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
-    handshake::Turns,
     handover::Serving,
+    handshake::Turns,
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
@@ -144,7 +144,6 @@ pub enum Message {
         listener: Arc<str>,
         /// The connection.
         accepted: Detached,
-        accepted: Accepted,
         /// How it counts.
         place: ClientPlace,
     },
@@ -308,7 +307,12 @@ impl Worker {
 
 /// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
 /// their queues waits for it. One that does so again and again gives up, and the process ends.
-pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, mut inbox: UnboundedReceiver<Message>) {
+pub fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    prepared: Arc<Prepared>,
+    mut inbox: UnboundedReceiver<Message>,
+) {
     let mut deaths = Deaths::default();
     let mut prepared = prepared;
     loop {
@@ -405,24 +409,12 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => {
+                Some(Message::Serve { listener, accepted, place }) => {
                     match (listeners.listening(listener), accepted.attach()) {
-                        (Some(listening), Ok(accepted)) => serve(accepted, listening),
+                        (Some(listening), Ok(accepted)) => serve(accepted, listening, place),
                         _ => worker.uncount(false),
                     }
                 }
-                Some(Message::Serve { listener, accepted, place }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening, place),
-                    None => worker.uncount(false),
-                },
-                Some(Message::Drain) => {
-                    worker.draining.set(true);
-                    listeners.drain();
-                    worker.timers.wake_all();
-                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening),
-                    None => worker.uncount(false),
-                },
                 Some(Message::Drain { handed_over }) => {
                     listeners.drain(handed_over);
                     drain::begin(&worker, handed_over);
@@ -512,7 +504,6 @@ fn spawner(worker: Rc<Worker>) -> Serve {
         }
     };
     worker.serve_stream.replace(Some(Box::new(serve_stream)));
-    Rc::new(move |accepted, listening| {
     Rc::new(move |accepted, listening, place| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);

@@ -80,9 +80,7 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
         Value::String(text) => Cow::Borrowed(text),
         Value::Number(number) => Cow::Owned(number.to_string()),
         Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
-        Value::Array(members) => {
-            Cow::Owned(members.iter().filter_map(text).collect::<Vec<_>>().join(","))
-        }
+        Value::Array(members) => Cow::Owned(members.iter().filter_map(text).collect::<Vec<_>>().join(",")),
         Value::Null | Value::Object(_) => return None,
     })
 }

@@ -283,5 +283,7 @@ fn symmetric(jwk: &Jwk) -> Result<Vec<(Algorithm, Verifier)>, String> {
 
 fn bytes(member: &Option<String>, name: &str) -> Result<Vec<u8>, String> {
     let text = member.as_deref().ok_or_else(|| format!("`{name}` is missing"))?;
-    decode_url(text.as_bytes()).filter(|bytes| !bytes.is_empty()).ok_or_else(|| format!("`{name}` is no base64url"))
+    decode_url(text.as_bytes())
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or_else(|| format!("`{name}` is no base64url"))
 }

@@ -7,9 +7,9 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
-        RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+        KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+        RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
 use base64::Engine;
@@ -118,7 +118,10 @@ static RSA: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize
 fn rsa_jwk(kid: &str) -> Value {
     // RFC 8017 §A.1.1 in DER, of 2048 bits and exponent 65537: the numbers stand at fixed places.
     let der = RSA.public_key().as_ref();
-    assert_eq!((der.len(), &der[..9], &der[265..267]), (270, &b"\x30\x82\x01\x0a\x02\x82\x01\x01\x00"[..], &b"\x02\x03"[..]));
+    assert_eq!(
+        (der.len(), &der[..9], &der[265..267]),
+        (270, &b"\x30\x82\x01\x0a\x02\x82\x01\x01\x00"[..], &b"\x02\x03"[..])
+    );
     let text = |number: &[u8]| URL_SAFE_NO_PAD.encode(number);
     json!({"kty": "RSA", "kid": kid, "n": text(&der[9..265]), "e": text(&der[267..])})
 }
@@ -170,7 +173,9 @@ fn every_algorithm_is_spoken() {
         curve("P-384", &p384),
         json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(edwards.public_key())}),
     ]);
-    let ecdsa = |pair: &EcdsaKeyPair, message: &[u8]| pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec();
+    let ecdsa = |pair: &EcdsaKeyPair, message: &[u8]| {
+        pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+    };
     let sign = |algorithm: &str, message: &[u8]| match algorithm {
         "HS256" => hs(hmac::HMAC_SHA256)(message),
         "HS384" => hs(hmac::HMAC_SHA384)(message),
@@ -189,7 +194,11 @@ fn every_algorithm_is_spoken() {
         let good = made(&json!({"alg": algorithm}), &claims, |message| sign(algorithm, message));
         assert!(rules().verify(&all, good.as_bytes(), NOW).is_ok(), "{algorithm}");
         let wrong = made(&json!({"alg": algorithm}), &claims, |_| sign(algorithm, b"another text"));
-        assert_eq!(rules().verify(&all, wrong.as_bytes(), NOW).unwrap_err(), TokenError::Signature, "{algorithm}");
+        assert_eq!(
+            rules().verify(&all, wrong.as_bytes(), NOW).unwrap_err(),
+            TokenError::Signature,
+            "{algorithm}"
+        );
     }
 }
 
@@ -200,7 +209,11 @@ fn a_token_without_a_signature_is_never_let_in() {
     for alg in ["none", "None", "nOnE", "NONE", ""] {
         for signature in [&b""[..], b"x"] {
             let token = made(&json!({"alg": alg}), &json!({"sub": "ann"}), |_| signature.to_vec());
-            assert_eq!(rules().verify(&set, token.as_bytes(), NOW).unwrap_err(), TokenError::Algorithm, "{alg}");
+            assert_eq!(
+                rules().verify(&set, token.as_bytes(), NOW).unwrap_err(),
+                TokenError::Algorithm,
+                "{alg}"
+            );
         }
     }
     let empty = made(&json!({"alg": "HS256", "kid": "a"}), &json!({}), |_| Vec::new());
@@ -213,7 +226,9 @@ fn a_public_key_is_no_secret_for_a_mac() {
     let set = keys(&[jwk.clone(), oct("a", SECRET)]);
     let der = RSA.public_key().as_ref().to_vec();
     for secret in [jwk["n"].as_str().unwrap().as_bytes().to_vec(), der] {
-        let sign = |message: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message).as_ref().to_vec();
+        let sign = |message: &[u8]| {
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message).as_ref().to_vec()
+        };
         let named = made(&json!({"alg": "HS256", "kid": "r"}), &json!({"sub": "root"}), sign);
         assert_eq!(rules().verify(&set, named.as_bytes(), NOW).unwrap_err(), TokenError::Algorithm);
         let unnamed = made(&json!({"alg": "HS256"}), &json!({"sub": "root"}), sign);
@@ -230,7 +245,9 @@ fn keys_that_a_token_brings_along_are_not_looked_at() {
     let header = json!({"alg": "HS256", "jwk": oct("x", b"attackers-secret-attackers-secret"),
         "jku": "https://attacker.example/jwks", "x5u": "https://attacker.example/cert"});
     let forged = made(&header, &json!({"sub": "root"}), |message| {
-        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"attackers-secret-attackers-secret"), message).as_ref().to_vec()
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"attackers-secret-attackers-secret"), message)
+            .as_ref()
+            .to_vec()
     });
     let set = keys(&[oct("a", SECRET)]);
     assert_eq!(rules().verify(&set, forged.as_bytes(), NOW).unwrap_err(), TokenError::Signature);
@@ -248,7 +265,9 @@ fn an_algorithm_that_is_not_taken_is_refused_although_the_key_could() {
 #[test]
 fn the_key_that_is_named_is_the_only_one_that_counts() {
     let set = keys(&[oct("a", SECRET), oct("b", b"another secret that is long enough to be one")]);
-    for (kid, expected) in [("a", None), ("b", Some(TokenError::Signature)), ("c", Some(TokenError::UnknownKey))] {
+    for (kid, expected) in
+        [("a", None), ("b", Some(TokenError::Signature)), ("c", Some(TokenError::UnknownKey))]
+    {
         let token = made(&json!({"alg": "HS256", "kid": kid}), &json!({}), hs(hmac::HMAC_SHA256));
         assert_eq!(rules().verify(&set, token.as_bytes(), NOW).err(), expected, "{kid}");
     }
@@ -263,7 +282,8 @@ fn the_key_that_is_named_is_the_only_one_that_counts() {
 #[test]
 fn extensions_that_are_critical_are_not_passed_over() {
     for crit in [json!(["b64"]), json!(["exp"]), json!([]), json!("x")] {
-        let token = made(&json!({"alg": "HS256", "b64": false, "crit": crit}), &json!({}), hs(hmac::HMAC_SHA256));
+        let token =
+            made(&json!({"alg": "HS256", "b64": false, "crit": crit}), &json!({}), hs(hmac::HMAC_SHA256));
         let set = keys(&[oct("a", SECRET)]);
         assert_eq!(rules().verify(&set, token.as_bytes(), NOW).unwrap_err(), TokenError::Critical);
     }
@@ -287,10 +307,18 @@ fn what_is_no_token_is_told_so() {
         (format!("{}.{}.{}", parts[0].to_lowercase(), parts[1], parts[2]), TokenError::Malformed),
         (format!("{}.{}.{}", URL_SAFE_NO_PAD.encode("[]"), parts[1], parts[2]), TokenError::Malformed),
         (
-            format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","alg":"none"}"#), parts[1], parts[2]),
+            format!(
+                "{}.{}.{}",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","alg":"none"}"#),
+                parts[1],
+                parts[2]
+            ),
             TokenError::Malformed,
         ),
-        (format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":5}"#), parts[1], parts[2]), TokenError::Malformed),
+        (
+            format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":5}"#), parts[1], parts[2]),
+            TokenError::Malformed,
+        ),
         (format!("{}.{}.{}", parts[0], encode(&json!({"sub": "root"})), parts[2]), TokenError::Signature),
         ("a".repeat(TOKEN_MOST + 1), TokenError::TooLong),
     ];
@@ -342,21 +370,36 @@ fn a_token_may_be_too_old_before_it_ends() {
 fn issuer_and_audience_are_compared_whole() {
     let issuer = TokenRules { issuers: vec!["https://id.example".into(), "other".into()], ..rules() };
     assert!(verify(&issuer, &json!({"iss": "https://id.example"})).is_ok());
-    for other in [json!({}), json!({"iss": "https://id.example/"}), json!({"iss": "HTTPS://id.example"}), json!({"iss": 5})] {
+    for other in [
+        json!({}),
+        json!({"iss": "https://id.example/"}),
+        json!({"iss": "HTTPS://id.example"}),
+        json!({"iss": 5}),
+    ] {
         assert_eq!(fails(&issuer, &other), TokenError::Issuer, "{other}");
     }
     let audience = TokenRules { audiences: vec!["api".into()], ..rules() };
     for good in [json!({"aud": "api"}), json!({"aud": ["web", "api"]})] {
         assert!(verify(&audience, &good).is_ok(), "{good}");
     }
-    for other in [json!({}), json!({"aud": "ap"}), json!({"aud": []}), json!({"aud": ["web"]}), json!({"aud": {"api": 1}})] {
+    for other in [
+        json!({}),
+        json!({"aud": "ap"}),
+        json!({"aud": []}),
+        json!({"aud": ["web"]}),
+        json!({"aud": {"api": 1}}),
+    ] {
         assert_eq!(fails(&audience, &other), TokenError::Audience, "{other}");
     }
 }
 
 #[test]
 fn claims_and_scopes_that_are_needed_must_be_there() {
-    let rules = TokenRules { required: vec!["exp".into(), "org.id".into()], scopes: vec!["a".into(), "b".into()], ..rules() };
+    let rules = TokenRules {
+        required: vec!["exp".into(), "org.id".into()],
+        scopes: vec!["a".into(), "b".into()],
+        ..rules()
+    };
     let exp = NOW + 10;
     assert!(verify(&rules, &json!({"exp": exp, "org": {"id": 1}, "scope": "b c a"})).is_ok());
     assert_eq!(fails(&rules, &json!({"exp": exp, "scope": "a b"})), TokenError::Claim);
@@ -388,8 +431,14 @@ fn a_set_is_used_without_the_keys_that_cannot_be() {
     let text = json!({"keys": all, "more": 1}).to_string();
     let set = KeySet::parse(text.as_bytes(), Origin::Own).unwrap();
     assert_eq!(set.len(), 1);
-    assert_eq!(set.skipped().iter().map(|skipped| skipped.index).collect::<Vec<_>>(), (1..15).collect::<Vec<_>>());
-    assert!(KeySet::parse(text.as_bytes(), Origin::Published).unwrap().is_empty(), "a published secret is none");
+    assert_eq!(
+        set.skipped().iter().map(|skipped| skipped.index).collect::<Vec<_>>(),
+        (1..15).collect::<Vec<_>>()
+    );
+    assert!(
+        KeySet::parse(text.as_bytes(), Origin::Published).unwrap().is_empty(),
+        "a published secret is none"
+    );
     for text in ["", "<html>", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":5}"#] {
         assert!(KeySet::parse(text.as_bytes(), Origin::Own).is_err(), "{text}");
     }

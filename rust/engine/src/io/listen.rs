@@ -4,11 +4,9 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd as _, OwnedFd, RawFd},
         unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     },
-    os::fd::{AsRawFd as _, RawFd},
-    os::unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     path::{Path, PathBuf},
 };
 
@@ -250,21 +248,16 @@ pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr:
 impl Accepted {
     /// Its descriptor, where the system knows it.
     pub fn descriptor(&self) -> Option<RawFd> {
-        match self {
-            Self::Tcp(stream, _) => Some(stream.as_raw_fd()),
-            Self::Unix(stream) => Some(stream.as_raw_fd()),
-            Self::Local(Stream::Tcp(stream), _) => Some(stream.as_raw_fd()),
-            Self::Local(Stream::Unix(stream), _) => Some(stream.as_raw_fd()),
-            Self::Local(..) => None,
+        match &self.stream {
+            Stream::Tcp(stream) => Some(stream.as_raw_fd()),
+            Stream::Unix(stream) => Some(stream.as_raw_fd()),
+            _ => None,
         }
     }
 
     /// The other end; [`UNIX_PEER`] where it has no address.
     pub fn peer(&self) -> SocketAddr {
-        match self {
-            Self::Tcp(_, peer) | Self::Local(_, peer) => *peer,
-            Self::Unix(_) => UNIX_PEER,
-        }
+        self.peer
     }
 
     /// Takes it out of this worker's reactor, for another worker.
