@@ -38,6 +38,9 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
                     driver.poll_turn(cx, &mut scratch, || worker.look_at_clock())
                 }
             };
+            while let Some(fault) = driver.session.noted() {
+                worker.metrics.refusal(fault);
+            }
             while let Some(stream) = driver.session.accept() {
                 serving.streams = serving.streams.saturating_add(1);
                 worker.serve_stream(Connection {
@@ -75,6 +78,9 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
                     let waits = Waits::of(turn, driver.session.streams());
                     if serving.waits.replace(waits) != Some(waits) {
                         deadline.set(serving.milliseconds(waits));
+                        if waits == Waits::Request {
+                            driver.session.trim();
+                        }
                     }
                     if !deadline.poll_passed(cx) {
                         return Poll::Pending;

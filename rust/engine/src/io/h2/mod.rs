@@ -208,6 +208,16 @@ impl Session {
         news
     }
 
+    /// The next thing that the peer did wrong on a stream of its, as metrics name it.
+    pub fn noted(&self) -> Option<&'static str> {
+        self.codec.borrow_mut().noted().map(|fault| fault.as_str())
+    }
+
+    /// Gives back memory that holds nothing, before the connection is idle.
+    pub fn trim(&self) {
+        self.codec.borrow_mut().trim();
+    }
+
     /// Whether it is over, and why.
     pub fn ended(&self) -> Option<End> {
         self.over.get()

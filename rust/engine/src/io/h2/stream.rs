@@ -88,7 +88,7 @@ impl H2 {
 
     /// Whether the peer has given the stream up, or the connection has gone.
     pub(in crate::io) fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
-        self.session.codec.borrow().is_reset(self.id).is_some() || !self.wait(cx)
+        matches!(self.session.codec.borrow_mut().read(self.id, &mut []), Read::Reset(_)) || !self.wait(cx)
     }
 
     /// Ends our direction.
@@ -120,8 +120,8 @@ impl Drop for H2 {
         let code = match (codec.is_written(self.id), self.session.role) {
             (true, _) => None,
             // What was cut must look cut.
-            (false, Role::Server) => Some(ErrorCode::InternalError),
-            (false, Role::Client) => Some(ErrorCode::Cancel),
+            (false, Role::Server) => Some(ErrorCode::INTERNAL_ERROR),
+            (false, Role::Client) => Some(ErrorCode::CANCEL),
         };
         codec.release(self.id, code);
         drop(codec);
@@ -132,7 +132,7 @@ impl Drop for H2 {
 fn reset(code: ErrorCode) -> io::Error {
     // A stream that the peer has not looked at may be tried again as if it had never been sent.
     let kind = match code {
-        ErrorCode::RefusedStream => io::ErrorKind::ConnectionRefused,
+        ErrorCode::REFUSED_STREAM => io::ErrorKind::ConnectionRefused,
         _ => io::ErrorKind::ConnectionReset,
     };
     kind.into()
