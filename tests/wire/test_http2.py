@@ -44,9 +44,9 @@ def test_a_request_by_prior_knowledge_takes_the_same_journey(start: Start, serve
     assert head.endswith("ok")
     request = upstream.wait(1)[0]
     assert (request.method, request.target) == ("GET", "/path?q=1")
-    assert request.fields["host"] == gateway.address
-    assert request.fields["x-odd"] == "a  b"
-    assert request.fields["x-forwarded-proto"] == "http"
+    assert request.fields.get("host") == gateway.address
+    assert request.fields.get("x-odd") == "a  b"
+    assert request.fields.get("x-forwarded-proto") == "http"
 
 
 def test_the_log_says_which_version_was_spoken(start: Start, serve: Serve) -> None:
@@ -98,12 +98,17 @@ def test_an_upstream_is_spoken_to_by_http2_and_its_connection_is_shared(start: S
     front = start({"routes": [{"upstream": "up"}], "upstreams": {"up": {
         "endpoints": [f"http://{back.address}"], "protocol": "http2"}}})  # fmt: skip
 
+    def opened() -> float:
+        return back.metrics().sum("tidegate_connections_opened_total")
+
+    first = opened()
+
     def ask(number: int) -> bytes:
         return curl("--data-binary", f"body {number}", f"http://{front.address}/", prior=number % 2 == 0)
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(24))) == [f"body {number}".encode() for number in range(24)]
-    assert back.metrics().sum("tidegate_connections_opened_total") <= 3  # one shared, and what looks at metrics
+    assert opened() - first == 2, "one that all share, and the one that looks at metrics"
 
 
 def test_trailers_pass_through_every_pair_of_versions(start: Start, serve: Serve) -> None:
