@@ -219,6 +219,11 @@ enum Head {
     Failed(Failure),
 }
 
+/// Whether HTTP/2 was agreed on, or is what the first bytes are.
+fn begins_http2(connection: &Connection, before: &[u8], bytes: &[u8]) -> bool {
+    connection.stream.alpn() == Some(HTTP2) || http2::is_preface(before, bytes)
+}
+
 /// Reads until a whole head has come. What follows the head stays in `exchange.input`.
 async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut Exchange) -> Head {
     let plan = worker.plan();
@@ -254,7 +259,7 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
             Some(Ok(read))
-                if connection.expects_http2 && http2::is_preface(&exchange.input, &scratch[..read]) =>
+                if connection.expects_http2 && begins_http2(connection, &exchange.input, &scratch[..read]) =>
             {
                 exchange.input.extend_from_slice(&scratch[..read]);
                 return Head::Http2;
