@@ -11,13 +11,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 import tidegate
-from tidegate import _engine
+from tidegate import _engine, inherit
 from tidegate.admin import ACCOUNT, Admin
 from tidegate.ai.background import AiBackground
 from tidegate.background import aside
@@ -29,15 +29,21 @@ from tidegate.notify import Notifier
 from tidegate.policy import Request
 from tidegate.ports import Engine
 from tidegate.resolve import Resolver
-from tidegate.source import Compiled, Source
+from tidegate.source import Compiled, PlanListener, Source
 from tidegate.state import Running, State, StateError
 from tidegate.stats import Reloads, assemble
+from tidegate.upgrade import Handed, Predecessor, Reason, UpgradeError, Upgrades, command, predecessor
 from tidegate.watch import EVERY_S, Watch
 
 if TYPE_CHECKING:
+    from tidegate.ai.record import Record
     from tidegate.lower import Lowered
 
 DRAIN_LOOK_S: Final = 0.02
+LOOK_AFTER_S: Final = 1.0  # between two looks at the workers
+STUCK_MS: Final = 5_000
+"""A worker turns every 50 ms; one that has not for so long is stuck, on the busiest machine."""
+BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
 REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
 """What a start or a reload can be refused with; each says in its text what is wrong."""
@@ -48,6 +54,10 @@ class End(enum.Enum):
 
     DRAIN = "drain"
     NOW = "now"
+    HANDED_OVER = "handed_over"
+    """Like a drain; another process accepts from the same sockets."""
+    BROKEN = "broken"
+    """A worker is lost for good: at once, and with an exit status that says so."""
 
 
 class Options(NamedTuple):
@@ -122,6 +132,13 @@ class Gateway:
         self._state: State | None = None
         self._ai: AiBackground | None = None
         self._draining = False
+        self._upgrades = Upgrades()
+        self._predecessor: Predecessor | None = None
+        self._ours = True
+        """Whether what a process shares with its predecessor is this one's; False until that one lets go of it."""
+        self._matched = inherit.Matched({}, [])
+        self._borrowed: set[PlanListener] = set()
+        """Listeners whose sockets are not ours to remove: systemd's."""
 
     async def live(self) -> int:
         """Start, serve, drain where there is time for it, stop; the exit status."""
@@ -134,28 +151,39 @@ class Gateway:
             self._start()
         except REFUSALS as error:
             sys.stderr.write(f"{error}\n")  # FILE:LINE:COL first, as `check` has it
+            if self._predecessor is not None:
+                self._predecessor.failed(str(error))
             self._let_go()
             return 1
         try:
-            if await self._serve() is End.DRAIN:
-                await self._drain()
+            how = await self._serve()
+            if how in {End.DRAIN, End.HANDED_OVER}:
+                await self._drain(how)
         finally:
             self._stop()
-        return 0
+        return BROKEN_STATUS if how is End.BROKEN else 0
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._predecessor = predecessor()
+        self._ours = self._predecessor is None
+        came = self._predecessor.handed.listeners if self._predecessor is not None else inherit.activated()
         try:
-            self._begin(self._first())
+            self._begin(self._first(), came)
         except ConfigErrors as error:
             if not self._options.last_good:
                 raise
             say(f"{error}\nstarting with the last good plan instead", "error")
             self._reloads.refused(str(error))
-            self._begin(self._kept())
+            self._begin(self._kept(), came)
+        inherit.close(came)
         self._heed_signals()
-        self._notifier.ready(f"generation 1: {self._compiled.summary}")
+        if self._predecessor is None:
+            self._notifier.ready(f"generation 1: {self._compiled.summary}")
+        else:
+            self._predecessor.ready({"version": tidegate.__version__})
+            self._soon(self._take_over(self._predecessor))
         for warning in self._compiled.warnings:
             say(warning, "warn")
         for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
@@ -171,6 +199,7 @@ class Gateway:
             signal.SIGTERM: lambda: self.end(End.NOW),
             signal.SIGINT: lambda: self.end(End.NOW),
             signal.SIGUSR1: self._reopen_logs,
+            signal.SIGUSR2: lambda: self._soon(self._try_upgrade("SIGUSR2")),
         }.items():
             self._loop.add_signal_handler(number, act)
 
@@ -191,8 +220,12 @@ class Gateway:
     def _hold(self, where: tuple[str, bool]) -> None:
         """Takes hold of the state directory; doing without is an error only where somebody chose it."""
         path, chosen = where
+        handed = self._predecessor.handed if self._predecessor is not None else None
         try:
-            self._state = State(path)
+            if handed is None:
+                self._state = State(path)
+            else:
+                self._state = State(path, lock=handed.state_lock, owner=handed.state_owner)
         except StateError as error:
             if chosen:
                 raise
@@ -202,16 +235,23 @@ class Gateway:
             )
             return
         self._ai = AiBackground(path, owner=self._state.owner)
+        self._ai.elsewhere = self._book
         if not self._state.owner:
             say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
 
-    def _begin(self, compiled: Compiled) -> None:
+    def _begin(self, compiled: Compiled, came: list[inherit.Came]) -> None:
+        self._matched = inherit.match(compiled.listeners, came)
+        if self._predecessor is None and self._matched.left:
+            raise inherit.refuse(compiled.listeners, self._matched.left)
+        self._borrowed = {compiled.listeners[at] for at, entry in self._matched.listeners.items() if not entry.ours}
         self._workers = compiled.workers or available_cpus()
         self._engine = self._new_engine(self._workers)
         self._hooks = Hooks(self._engine, self._loop, self._verdict)
         self._hooks.install(1, compiled.functions, compiled.hook_timeouts_ms)
         try:
-            bound = self._engine.start(compiled.plan)
+            bound = self._engine.start(
+                compiled.plan, [(at, entry.descriptors) for at, entry in self._matched.listeners.items()]
+            )
         except _engine.PlanRejected as error:
             raise compiled.rejected(error.path, error.why) from error
         self._hooks.listen()
@@ -225,11 +265,14 @@ class Gateway:
         if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
             self._ai.in_force(compiled.journal)
             self._ai.start(lambda: self._loop.call_soon_threadsafe(self._soon, self.take_keys()))
-        if self._state is not None:
-            self._state.protect()
-            self._announce(self._state)
-            kept = {"config": self._source.absolute, "workers": compiled.workers, "control": self._state.control}
-            aside(self._keep, self._state, compiled.plan, kept)  # waits for the disk, which the loop must not
+        if self._state is not None and self._ours:
+            self._state_in_force(self._state)
+
+    def _state_in_force(self, state: State) -> None:
+        state.protect()
+        self._announce(state)
+        kept = {"config": self._source.absolute, "workers": self._compiled.workers, "control": state.control}
+        aside(self._keep, state, self._compiled.plan, kept)  # waits for the disk, which the loop must not
 
     def _announce(self, state: State) -> None:
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
@@ -263,8 +306,7 @@ class Gateway:
         """Until somebody says that it is enough; a signal, or the admin API."""
         if self._options.watch:
             self._soon(self._look_for_changes())
-        if self._notifier.watchdog_s is not None:
-            self._soon(self._say_alive(self._notifier.watchdog_s))
+        self._soon(self._look_after_workers())
         return await self._told
 
     async def _look_for_changes(self) -> None:
@@ -273,10 +315,35 @@ class Gateway:
             if self._watch.poll():
                 await self.reload("its files changed")
 
-    async def _say_alive(self, every_s: float) -> None:
+    async def _look_after_workers(self) -> None:
+        """Tells the watchdog that all is well while this loop and every worker turn; says it where one does not."""
+        watchdog_s = self._notifier.watchdog_s
+        every_s = LOOK_AFTER_S if watchdog_s is None else min(watchdog_s, LOOK_AFTER_S)
+        told_at = float("-inf")
+        stuck = False
         while True:
-            self._notifier.alive()
+            slowest_ms, lost = self._engine.workers()
+            if lost:
+                say("a worker is lost: this process ends, for its supervisor to start it anew", "error")
+                self.end(End.BROKEN)
+                return
+            turning = slowest_ms < STUCK_MS
+            if turning == stuck:
+                stuck = not turning
+                told = f"a worker has not turned for {slowest_ms} ms" if stuck else "all workers turn again"
+                say(told, "error" if stuck else "info")
+            now = self._loop.time()
+            if watchdog_s is not None and turning and now - told_at >= watchdog_s - every_s / 2:
+                self._notifier.alive()
+                told_at = now
             await asyncio.sleep(every_s)
+
+    def _book(self, records: "Sequence[Record]") -> None:
+        """Calls that ended in another process, the one before this as a rule, come to this one's accounts."""
+        from tidegate.ai.elsewhere import account_names, bookings
+
+        if self._reloads.generation and (booked := bookings(account_names(self._compiled.plan), records)):
+            self._engine.book(booked)
 
     def _reopen_logs(self) -> None:
         self._engine.reopen_logs()
@@ -292,6 +359,8 @@ class Gateway:
     async def reload(self, why: str) -> Reloaded:
         """Loads the configuration anew and swaps the plan; what is wrong leaves the old one in force."""
         async with self._reloading:
+            if self._upgrades.is_over:
+                return Reloaded("another process has taken over: tell that one", False, self._reloads.generation, "")
             self._notifier.reloading()
             self._watch.accept()
             try:
@@ -357,6 +426,86 @@ class Gateway:
         self._reloads.refused(error)
         return Reloaded(error, False, self._reloads.generation, "")
 
+    # -- upgrade -------------------------------------------------------------------------------------------------------
+
+    async def upgrade(self, binary: str | None, why: str) -> int:
+        """Starts a new process that takes over, and lets it; its id. Raises UpgradeError, and then this one goes on serving."""
+        if self._upgrades.under_way:
+            raise UpgradeError(Reason.UNDER_WAY, "another upgrade is under way")
+        if self._told.done() or not self._ours:
+            raise UpgradeError(Reason.ENDING, "this process is ending" if self._ours else "this process begins only")
+        try:
+            if os.getpid() == 1:
+                told = "this is the first process of its container, which ends with it: start a new container instead"
+                raise UpgradeError(Reason.FIRST_PROCESS, told)
+            program = command(binary)
+        except UpgradeError as error:
+            self._upgrades.failed(error)
+            raise
+        say(f"upgrade ({why}): starting {program[0]}")
+        async with self._reloading:
+            handed = Handed(
+                pid=os.getpid(),
+                state_lock=self._state.lock if self._state is not None else None,
+                state_owner=self._state is not None and self._state.owner,
+                listeners=[
+                    inherit.Came(listener.name, listener.address, address, sockets, listener not in self._borrowed)
+                    for listener, address, sockets in zip(
+                        self._compiled.listeners, self._bound, self._engine.sockets(), strict=True
+                    )
+                ],
+            )
+            if self._ai is not None:
+                await aside(self._ai.pause)  # so that what the new one reads of sums is all that there is
+            try:
+                successor = await self._upgrades.start(program, {**os.environ, **self._notifier.environ}, handed)
+                if self._told.done():
+                    successor.end()
+                    raise UpgradeError(Reason.ENDING, "this process was told to end meanwhile")
+            except BaseException:
+                if self._ai is not None:
+                    self._ai.resume()
+                raise
+            self._ours = False
+            self._upgrades.handed_over(successor.pid)
+            self._notifier.hand_over(successor.pid)
+            self._draining = True
+            self._engine.hand_over()
+            if self._state is not None:
+                self._state.hand_over()
+            successor.take_all()
+        say(f"upgrade: process {successor.pid} serves, this one goes")
+        return successor.pid
+
+    async def _try_upgrade(self, why: str) -> None:
+        with contextlib.suppress(UpgradeError):
+            await self.upgrade_and_go(None, why)
+
+    async def upgrade_and_go(self, binary: str | None, why: str) -> int:
+        """The same, and ends this process as soon as an answer that says so has left."""
+        try:
+            pid = await self.upgrade(binary, why)
+        except UpgradeError as error:
+            say(f"upgrade ({why}) failed, this process goes on serving: {error}", "error")
+            raise
+        self.end_soon(End.HANDED_OVER)
+        return pid
+
+    async def _take_over(self, before: Predecessor) -> None:
+        """The new process's side: what both share is this one's from now on."""
+        await before.all_is_ours()
+        self._ours = True
+        self._engine.own([at for at, entry in self._matched.listeners.items() if entry.ours])
+        for entry in self._matched.left:
+            if entry.ours and entry.bound.startswith("unix:"):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.bound.removeprefix("unix:"))
+        if self._state is not None:
+            self._state.ours = True
+            self._state_in_force(self._state)
+        self._notifier.ready(f"generation {self._reloads.generation}: {self._compiled.summary}")
+        say(f"took over from process {before.pid}")
+
     # -- drain ---------------------------------------------------------------------------------------------------------
 
     def end(self, how: End) -> None:
@@ -377,9 +526,12 @@ class Gateway:
             self._engine.drain()
             say(f"draining {_many(self._engine.connections(), 'connection')}")
 
-    async def _drain(self) -> None:
+    async def _drain(self, how: End) -> None:
         self._notifier.stopping("draining")
-        self.drain()
+        if how is End.HANDED_OVER:
+            say(f"handed over, draining {_many(self._engine.connections(), 'connection')}")
+        else:
+            self.drain()
         until = self._loop.time() + self._compiled.drain_s
         while (left := self._engine.connections()) and self._loop.time() < until:
             with contextlib.suppress(TimeoutError):
@@ -422,6 +574,8 @@ class Gateway:
                 "uptime_s": round(time.time() - self._began_at, 3),
                 "workers": self._workers,
                 "draining": self._draining,
+                "upgrade": self._upgrades.as_json(),
+                "predecessor": self._of_predecessor(),
                 "listeners": [
                     {"name": listener.name, "address": address, "admin": listener.admin}
                     for listener, address in listeners
@@ -433,6 +587,10 @@ class Gateway:
             hooks=self._hooks.figures(),
             engine=msgspec.json.decode(self._engine.stats()),
         )
+
+    def _of_predecessor(self) -> dict[str, Any] | None:
+        before = self._predecessor
+        return None if before is None else {"pid": before.pid, "draining": not before.is_gone}
 
     def plan(self) -> bytes:
         """The plan in force, with its secrets' hashes."""

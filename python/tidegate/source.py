@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tidegate.admin import ACCOUNT
 from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
+from tidegate.inherit import show
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory
 
 if TYPE_CHECKING:
     from tidegate.load import Loaded
-    from tidegate.plan import Plan
+    from tidegate.plan import Address, Plan
 
 DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
 """Where a configuration is looked for when none is named."""
@@ -36,6 +37,8 @@ class PlanListener(NamedTuple):
     admin: bool
     unix: bool
     control: bool
+    address: str
+    """As configured, in the form that sockets tell theirs: `1.2.3.4:80`, `[::1]:80`, `unix:/path`."""
 
 
 class Compiled(NamedTuple):
@@ -133,7 +136,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files)],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
@@ -204,6 +207,7 @@ class Source:
                 listener.admin,
                 unix := getattr(listener.address, "path", None) is not None,
                 unix and listener.admin and getattr(listener.address, "path", None) == control,
+                _address(listener.address),
             )
             for listener in plan.listeners
         ]
@@ -229,6 +233,12 @@ class Source:
 def discover() -> str | None:
     """The configuration that is used when none is named; None where there is none."""
     return next((path for path in DISCOVERED if os.path.isfile(path)), None)
+
+
+def _address(address: "Address") -> str:
+    if (path := getattr(address, "path", None)) is not None:
+        return f"unix:{path}"
+    return show(getattr(address, "ip", ""), getattr(address, "port", 0))
 
 
 def _globs(loaded: "Loaded") -> list[str]:

@@ -1,6 +1,7 @@
-"""The verbs that talk to a running process: reload, status, stop, healthcheck."""
+"""The verbs that talk to a running process: reload, upgrade, status, stop, healthcheck."""
 
 import argparse
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tidegate.state import running
 if TYPE_CHECKING:
     from tidegate.state import Running
 
+UPGRADE_S = 60.0  # longer than an upgrade may take
 RATE_OVER_S = 0.5  # between two looks of `status`, from which rates are made
 
 
@@ -33,6 +35,20 @@ def reload(options: argparse.Namespace) -> int:
         out(f"reloaded: generation {told['generation']}, {told['summary']}")
     else:
         out(f"nothing has changed: generation {told['generation']}")
+    return 0
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    """Waits until a new process serves, or it is known why none does."""
+    from urllib.parse import urlencode
+
+    process = find(options)
+    query = "?" + urlencode({"binary": os.path.abspath(options.binary)}) if options.binary else ""
+    answer = ask(process.control, "POST", f"/upgrade{query}", timeout_s=UPGRADE_S)
+    if answer.status != 200:
+        sys.stderr.write(f"{answer.detail}\nprocess {process.pid} goes on serving\n")
+        return 1
+    out(f"upgraded: process {answer.json()['pid']} serves, process {process.pid} lets its connections go")
     return 0
 
 

@@ -6,16 +6,22 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tidegate_http1::proxy_protocol;
 
 use crate::{
-    answer,
+    abuse::{self, ClientPlace, Level},
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
-    io::Stream,
+    handshake, http2,
+    io::{
+        Stream,
+        tls::{Facts, HTTP2},
+    },
     timer::Deadline,
     worker::{Listening, Worker},
 };
@@ -33,10 +39,18 @@ pub struct Connection {
     pub exchanges: u32,
     /// A PROXY header must come first.
     pub expects_proxy: bool,
+    /// The first bytes may be HTTP/2's.
+    pub expects_http2: bool,
+    /// A TLS handshake must come first, behind the PROXY header if there is one.
+    pub expects_tls: bool,
+    /// What the handshake has settled; `None` on plain connections.
+    pub tls: Option<Arc<Facts>>,
     /// The admin listener's: not drained, not counted.
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
     pub deadline: Deadline,
+    /// How it counts among those of its client.
+    pub place: ClientPlace,
 }
 
 /// What a connection does after an exchange.
@@ -59,6 +73,10 @@ pub enum Close {
     Asked,
     /// As many requests as one connection may have.
     Requests,
+    /// No connection is kept for another request.
+    KeepAliveOff,
+    /// There is too little memory left to keep it.
+    Overload,
     /// The gateway drains.
     Drain,
     /// A request was refused.
@@ -71,8 +89,16 @@ pub enum Close {
     Unread,
     /// A tunnel ended.
     Tunnel,
+    /// No TLS came about.
+    Handshake,
     /// The connection itself failed.
     Broken,
+    /// An HTTP/2 client did what ends a connection.
+    Http2(tidegate_http2::Reason),
+    /// Tidegate ends, and what was under way is cut.
+    Shutdown,
+    /// A bug in Tidegate ended the exchange.
+    Panicked,
 }
 
 impl Close {
@@ -83,13 +109,19 @@ impl Close {
             Self::Idle => "idle",
             Self::Asked => "asked",
             Self::Requests => "requests",
+            Self::KeepAliveOff => "keep_alive_off",
+            Self::Overload => "overload",
             Self::Drain => "drain",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Delimited => "delimited",
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
+            Self::Handshake => "handshake",
             Self::Broken => "broken",
+            Self::Http2(reason) => reason.as_str(),
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 }
@@ -104,6 +136,23 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 Err(close) => break close,
             }
         }
+        if connection.expects_tls {
+            // Boxed: it is large, and comes once in a connection's life.
+            let shaken = Box::pin(handshake::shake(worker.clone(), connection, &mut exchange)).await;
+            connection = shaken.0;
+            match shaken.1 {
+                Ok(()) => {
+                    connection.expects_tls = false;
+                    connection.expects_http2 = connection.stream.alpn() == Some(HTTP2);
+                }
+                Err(handshake::End::Close(close)) => break close,
+                Err(handshake::End::Answer(failure)) => {
+                    exchange.input.clear();
+                    exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+                    break Close::Refused;
+                }
+            }
+        }
         match read_head(&worker, &mut connection, &mut exchange).await {
             Head::Complete => {}
             Head::Nothing => {
@@ -111,6 +160,13 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 return Some(connection);
             }
             Head::End(close) => break close,
+            Head::Http2 => {
+                let first = std::mem::take(&mut exchange.input);
+                worker.return_exchange(exchange);
+                let close = Box::pin(http2::serve(&worker, connection, &first)).await;
+                worker.metrics.close(close.as_str());
+                return None;
+            }
             Head::Failed(failure) => {
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
                 break Close::Refused;
@@ -125,6 +181,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         connection.exchanges = connection.exchanges.saturating_add(1);
         match exchange::run(&worker, &mut connection, &mut exchange).await {
             Next::Close(close) => break close,
+            Next::KeepAlive if connection.stream.is_single() => break Close::Asked,
             Next::KeepAlive if exchange.input.is_empty() => {
                 worker.return_exchange(exchange);
                 return Some(connection);
@@ -132,9 +189,18 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             Next::KeepAlive => {}
         }
     };
+    if connection.stream.is_single() {
+        http2::finish(&mut connection.stream, close);
+        worker.return_exchange(exchange);
+        return None;
+    }
+    let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
-    let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
+    let ends_here = matches!(
+        close,
+        Close::Asked | Close::Requests | Close::KeepAliveOff | Close::Overload | Close::Drain
+    );
     if ends_early || (ends_here && has_unread(&mut connection, &exchange)) {
         linger(&worker, &mut connection).await;
     }
@@ -147,6 +213,8 @@ enum Head {
     Complete,
     /// There was nothing to read after all: the connection is still idle.
     Nothing,
+    /// The client speaks HTTP/2; what has come of it stands in `exchange.input`.
+    Http2,
     End(Close),
     Failed(Failure),
 }
@@ -185,8 +253,20 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
+            Some(Ok(read))
+                if connection.expects_http2 && http2::is_preface(&exchange.input, &scratch[..read]) =>
+            {
+                exchange.input.extend_from_slice(&scratch[..read]);
+                return Head::Http2;
+            }
             Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.look_at_clock()) {
-                Ok(true) => return Head::Complete,
+                Ok(true) => {
+                    connection.expects_http2 = false;
+                    if connection.stream.is_single() {
+                        exchange.came_by_http2();
+                    }
+                    return Head::Complete;
+                }
                 Ok(false) => {}
                 Err(refusal) => return Head::Failed(refusal.into()),
             },
@@ -226,6 +306,14 @@ async fn read_proxy_header(
                 exchange.input.drain(..len);
                 if let Some(source) = source {
                     connection.peer = source;
+                    let open = worker.shared.traffic_connections();
+                    match abuse::admit_client(&worker.shared, &plan.shared, source.ip(), open) {
+                        Ok(place) => connection.place = place,
+                        Err(crowd) => {
+                            worker.metrics.refusal(crowd.as_str());
+                            return Err(Close::Refused);
+                        }
+                    }
                 }
                 return Ok(());
             }
@@ -275,6 +363,8 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
 pub struct Task<F, M> {
     worker: Rc<Worker>,
     admin: bool,
+    /// It is a connection, not one of many streams on one.
+    counted: bool,
     phase: Phase<F>,
     slots: Slots<F>,
     serve: M,
@@ -299,7 +389,8 @@ where
 {
     /// A task for a connection that has just been accepted.
     pub fn new(worker: Rc<Worker>, connection: Connection, slots: Slots<F>, serve: M) -> Self {
-        Self { worker, admin: connection.admin, phase: Phase::Idle(connection), slots, serve }
+        let counted = !connection.stream.is_single();
+        Self { worker, admin: connection.admin, counted, phase: Phase::Idle(connection), slots, serve }
     }
 
     fn start(&self, connection: Connection) -> Pin<Box<F>> {
@@ -367,8 +458,10 @@ where
 
 impl<F, M> Drop for Task<F, M> {
     fn drop(&mut self) {
-        self.worker.uncount(self.admin);
-        self.worker.metrics.connection_closed();
+        if self.counted {
+            self.worker.uncount(self.admin);
+            self.worker.metrics.connection_closed();
+        }
     }
 }
 
@@ -376,11 +469,24 @@ impl<F, M> Drop for Task<F, M> {
 fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if is_given_up(worker, connection) => Poll::Ready(Some(Close::Overload)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,
     }
+}
+
+/// Whether an idle connection goes for want of memory: those that were served before go first.
+fn is_given_up(worker: &Worker, connection: &Connection) -> bool {
+    let level = worker.level.get();
+    let served = connection.exchanges > 0;
+    !connection.admin && (level >= Level::Connections || level >= Level::Idle && served)
+}
+
+/// How long a new connection may take to say anything: as long as a kept one, where any is kept.
+pub fn first_wait_ms(server: &tidegate_plan::Server) -> u32 {
+    if server.keep_alive_ms > 0 { server.keep_alive_ms } else { server.head_timeout_ms }
 }
 
 /// The address that stands for the client where no proxy tells another.

@@ -3,6 +3,7 @@
 use std::{future::poll_fn, ops::Range, task::Poll, time::Duration};
 
 use tidegate_http1::{BodyLength, response_facts};
+use tidegate_limit::Pace;
 use tidegate_message::Version;
 use tidegate_upstream::Outcome;
 
@@ -129,6 +130,7 @@ impl Forward<'_> {
         download: &mut Body,
     ) -> Result<(), Failure> {
         let mut waits = Waits::default();
+        let mut pace = Pace::default();
         let mut awaited = false;
         poll_fn(|cx| {
             if std::mem::replace(&mut awaited, true) {
@@ -143,6 +145,8 @@ impl Forward<'_> {
             }
             let Connection { stream, deadline, .. } = &mut *connection;
             let mut moved = false;
+            let before = download.bytes + exchange.to_client.len() as u64;
+            let came = download.bytes;
             let relayed = poll_relay(
                 cx,
                 download,
@@ -154,6 +158,14 @@ impl Forward<'_> {
                 |_| moved = true,
             );
             let client = !exchange.to_client.is_empty();
+            if relayed.is_pending() {
+                let left = came + exchange.to_client.len() as u64;
+                let taken = (before + (download.bytes - came)).saturating_sub(left);
+                let least = self.plan.shared.least_send_rate;
+                if pace.note(self.worker.now(), taken, client, least) {
+                    return Poll::Ready(Err(Failure::client(Cause::SendTooSlow)));
+                }
+            }
             if relayed.is_pending() && waits.begins(client, moved) {
                 deadline.set(self.bounded(if client {
                     self.plan.shared.plan.server.send_timeout_ms
