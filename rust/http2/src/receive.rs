@@ -159,7 +159,9 @@ impl Connection {
             kind::RST_STREAM | kind::WINDOW_UPDATE if frame.length != 4 => Err(Reason::FrameSize),
             kind::PING if frame.length != 8 => Err(Reason::FrameSize),
             kind::GOAWAY if frame.length < 8 => Err(Reason::FrameSize),
-            kind::SETTINGS if frame.length % 6 != 0 || (frame.has(flag::ACK) && frame.length != 0) => {
+            kind::SETTINGS
+                if !frame.length.is_multiple_of(6) || (frame.has(flag::ACK) && frame.length != 0) =>
+            {
                 Err(Reason::FrameSize)
             }
             _ => Ok(()),

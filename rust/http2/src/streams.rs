@@ -187,7 +187,7 @@ impl Index {
             }
             let home = self.home(other);
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
-                self.places[hole] = std::mem::replace(&mut self.places[at], (0, 0));
+                self.places[hole] = std::mem::take(&mut self.places[at]);
                 hole = at;
             }
         }

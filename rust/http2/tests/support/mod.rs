@@ -1,6 +1,8 @@
 //! Two ends of a connection, back to back in memory.
 #![allow(dead_code)] // each test program uses its part
 
+pub mod wire;
+
 use std::io::IoSlice;
 
 use tidegate_http2::{Connection, Over, Read, Role, Settings, Write};
