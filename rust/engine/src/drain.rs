@@ -91,7 +91,8 @@ pub fn failure(worker: &Worker, failure: Failure) -> Failure {
 
 /// The same for the record of an exchange, whoever named its failure.
 pub fn name(worker: &Worker, exchange: &mut Exchange) {
-    if worker.timers.is_cut() && !exchange.reason.is_empty() && exchange.reason != Cause::ClientGone.as_str() {
+    if worker.timers.is_cut() && !exchange.reason.is_empty() && exchange.reason != Cause::ClientGone.as_str()
+    {
         exchange.failed(Failure::gateway(Cause::Shutdown));
     }
 }

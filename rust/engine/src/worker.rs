@@ -266,7 +266,12 @@ impl Worker {
 
 /// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
 /// their queues waits for it. One that does so again and again gives up, and the process ends.
-pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, mut inbox: UnboundedReceiver<Message>) {
+pub fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    prepared: Arc<Prepared>,
+    mut inbox: UnboundedReceiver<Message>,
+) {
     let mut deaths = Deaths::default();
     let mut prepared = prepared;
     loop {
