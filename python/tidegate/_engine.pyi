@@ -92,7 +92,7 @@ class Gateway:
     def own(self, listeners: list[int]) -> None:
         """Nobody else uses the inherited sockets of these listeners now: their files go when they do."""
     def hand_over(self) -> None:
-        """Another process accepts from the same sockets: like `drain`, also on admin listeners, and kinder to idle ones."""
+        """Another process accepts from the same sockets: like `drain`, admin listeners too, kinder to idle ones."""
     def apply(self, plan: bytes) -> list[str]:
         """Swaps the plan under traffic. The old one stays when it raises PlanRejected or EngineError."""
     def drain(self) -> None:

@@ -43,6 +43,7 @@ DRAIN_LOOK_S: Final = 0.02
 LOOK_AFTER_S: Final = 1.0  # between two looks at the workers
 STUCK_MS: Final = 5_000
 """A worker turns every 50 ms; one that has not for so long is stuck, on the busiest machine."""
+LATE_MS: Final = 500  # what is no sign of anything, whatever the watchdog's time is
 BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
 REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
@@ -310,6 +311,7 @@ class Gateway:
         """Tells the watchdog that all is well while this loop and every worker turn; says it where one does not."""
         watchdog_s = self.notifier.watchdog_s
         every_s = LOOK_AFTER_S if watchdog_s is None else min(watchdog_s, LOOK_AFTER_S)
+        stuck_ms = STUCK_MS if watchdog_s is None else min(watchdog_s * 1000, STUCK_MS)
         told_at = float("-inf")
         stuck = False
         while True:
@@ -318,7 +320,7 @@ class Gateway:
                 say("a worker is lost: this process ends, for its supervisor to start it anew", "error")
                 self.end(End.BROKEN)
                 return
-            turning = slowest_ms < STUCK_MS
+            turning = slowest_ms < max(stuck_ms, LATE_MS)
             if turning == stuck:
                 stuck = not turning
                 told = f"a worker has not turned for {slowest_ms} ms" if stuck else "all workers turn again"
@@ -424,7 +426,7 @@ class Gateway:
         """Tells the process to end; a second word cuts a drain short."""
         if not self._told.done():
             self._told.set_result(how)
-        elif how is End.NOW:
+        elif how in {End.NOW, End.BROKEN}:
             self._cut.set()
 
     def end_soon(self, how: End) -> None:

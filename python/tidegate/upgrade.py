@@ -210,7 +210,7 @@ def command(binary: str | None) -> list[str]:
         return [binary, *sys.argv[1:]]
     if not sys.executable:
         raise UpgradeError(Reason.NO_PROGRAM, "it is not known where this program is; name it with --binary")
-    # One file has its arguments right behind its own name; an interpreter its options and the script's name before them.
+    # One file has its arguments behind its own name; an interpreter its options and the script's name before them.
     rest = sys.argv[1:] if getattr(sys, "frozen", False) else sys.orig_argv[1:]
     return [sys.executable, *rest]
 

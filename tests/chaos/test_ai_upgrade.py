@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 from tests.chaos.test_ai_kill import COST, PICO, TOLD, Spender, agree, settings
-from tests.chaos.test_upgrade import running, successors, upgraded
+from tests.chaos.test_upgrade import running, upgraded
 from tests.conftest import Provide, Start
 from tests.support.ai import KEY, bearing, openai, usage
 from tests.support.providers import Script
 from tests.support.waiting import dawdle, until
-
-__all__ = ["successors"]
 
 UPGRADES = 4
 

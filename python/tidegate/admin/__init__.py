@@ -1,4 +1,4 @@
-"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/ai/…`: a hook of the admin listeners.
+"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/ai/…`: a hook of admin listeners.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.
