@@ -169,6 +169,22 @@ class Source:
         """Where state is kept, and whether somebody chose it; without a configuration, from what of it can be read."""
         return directory(override or (loaded.config.state if loaded is not None else self._state_as_written()))
 
+    def admin_addresses(self) -> list[str]:
+        """Where the configuration has the admin API answer, beside the control socket; raises ConfigErrors."""
+        from tidegate.lower import lower
+        from tidegate.plan import AddressIp
+
+        loaded = self.load()
+        plan = lower(loaded.config, loaded.where).plan
+        wide = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 — replaced, not bound
+        return [
+            _address(listener.address)
+            if not isinstance(listener.address, AddressIp)
+            else show(wide.get(listener.address.ip, listener.address.ip), listener.address.port)
+            for listener in plan.listeners
+            if listener.admin
+        ]
+
     def _state_as_written(self) -> str | None:
         """The value of `state:` in a file that may be wrong everywhere else; None where it says nothing."""
         if self.config is None:

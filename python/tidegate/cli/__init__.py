@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str, module: str, function: str
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, module: str, function: str
 ) -> argparse.ArgumentParser:
     def act(options: argparse.Namespace) -> int:
         from importlib import import_module
@@ -133,7 +133,7 @@ def _found(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return verb
 
 
-def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     keys = verbs.add_parser("keys", help="make, list and revoke virtual keys", description="Virtual keys.")
     acts = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
     create = _found(_verb(acts, "create", "make a key, and show it this once", "keys", "create"))
