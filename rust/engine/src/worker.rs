@@ -35,7 +35,7 @@ use crate::{
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound},
     log::{Lines, Log},
-    metrics::{Metrics, WorkerMetrics},
+    metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     resolve::Resolver,
     timer::{TICK, Timers},
@@ -76,6 +76,8 @@ pub struct Shared {
     pub held_bodies: AtomicU64,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
+    /// Until when the certificates of the plan that runs are valid.
+    pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
     /// When the engine started, in seconds since 1970.
