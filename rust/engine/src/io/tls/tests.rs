@@ -478,7 +478,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
     let missing = Client::new(&plan("/nonexistent/ca.pem".into()), "api", &[HTTP1], None).unwrap_err();
     assert_eq!(missing.part, "ca");
     assert!(missing.why.starts_with("/nonexistent/ca.pem: "), "{}", missing.why);
-    let empty = Client::new(&plan(authority.file("empty.pem", "")), "api", None).unwrap_err();
+    let empty = Client::new(&plan(authority.file("empty.pem", "")), "api", &[HTTP1], None).unwrap_err();
     assert!(empty.why.contains("has no certificate in it"), "{}", empty.why);
     let (chain, _) = authority.sign("gateway.test", |_| {});
     let chain = authority.file("client.pem", &chain);
