@@ -115,6 +115,8 @@ impl HandshakeFault {
             Error::NoApplicationProtocol => Self::NoCommonProtocol,
             Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired
+                // Hellos before TLS 1.2 have no such extension.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13

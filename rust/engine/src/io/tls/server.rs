@@ -88,7 +88,7 @@ impl Server {
     }
 }
 
-fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused> {
+pub(super) fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused> {
     let mut names = Names::default();
     let mut first = None;
     for (index, certificate) in plan.certificates.iter().enumerate() {
