@@ -54,7 +54,9 @@ class Authority:
         key: Key = ec.generate_private_key(ec.SECP256R1()) if kind == "ecdsa" else RSA
         builder = self._builder(names[0] if names else "nobody", key, self, since, until, subject)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
+            )
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         builder = builder.add_extension(
@@ -90,7 +92,13 @@ class Authority:
         return str(file)
 
     def _builder(
-        self, name: str, key: Key, issuer: Authority, since: dt.datetime, until: dt.datetime, subject: x509.Name | None = None
+        self,
+        name: str,
+        key: Key,
+        issuer: Authority,
+        since: dt.datetime,
+        until: dt.datetime,
+        subject: x509.Name | None = None,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()

@@ -48,7 +48,9 @@ def s_client(address: str, *options: str, name: str | None = SITE, send: bytes =
     return (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
-def context(ca: str | None = None, pair: tuple[str, str] | None = None, alpn: list[str] | None = None) -> ssl.SSLContext:
+def context(
+    ca: str | None = None, pair: tuple[str, str] | None = None, alpn: list[str] | None = None
+) -> ssl.SSLContext:
     """A client that trusts one authority, or whoever comes."""
     made = ssl.create_default_context(cafile=ca)
     if ca is None:

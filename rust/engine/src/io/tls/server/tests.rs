@@ -9,7 +9,8 @@ use rustls::{
 };
 use tidegate_plan::{Certificate, ClientCertificates, ListenerTls, Secret, TlsProfile, UnknownName};
 
-use super::{HTTP1, Server};
+use super::{Server, names};
+use crate::io::tls::{HTTP1, client::Unverified};
 
 /// A certificate that nobody has signed, for `names`.
 fn certificate(names: &[&str]) -> Certificate {
@@ -52,7 +53,7 @@ fn client(alpn: &[&[u8]]) -> Arc<ClientConfig> {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(super::client::Unverified(provider)));
+        .with_custom_certificate_verifier(Arc::new(Unverified(provider)));
     let mut config = building.with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Arc::new(config)
@@ -66,7 +67,11 @@ fn shake(
 ) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(config.clone(), name).unwrap();
-    let mut served = server.connection().unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    let mut served = server.connection(&hello).unwrap();
+    served.read_tls(&mut hello.as_slice()).unwrap();
+    served.process_new_packets()?;
     while client.wants_write() || served.wants_write() {
         let mut bytes = Vec::new();
         while client.wants_write() {
@@ -147,7 +152,7 @@ fn names_that_nobody_bears_are_refused_where_that_is_planned() {
 fn of_certificates_of_one_name_the_client_s_signatures_decide() {
     let other = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let plan = plan(vec![certificate(&["site.test"]), signed(&["site.test"], &other)]);
-    let names = super::server::names(&plan, &aws_lc_rs::default_provider()).unwrap();
+    let names = names(&plan, &aws_lc_rs::default_provider()).unwrap();
     let chosen = |schemes: &[SignatureScheme]| {
         names.choose(Some("site.test"), schemes).map(|certificate| certificate.key.algorithm())
     };
@@ -220,4 +225,32 @@ fn a_key_is_never_printed() {
     let plan = plan(vec![certificate]);
     let text = format!("{plan:?} {:?}", server(&plan, None));
     assert!(!text.contains(&line), "{text}");
+}
+
+#[test]
+fn aes_128_goes_first_unless_the_client_would_rather_have_no_aes() {
+    use rustls::{CipherSuite, CipherSuite as Suite};
+    let server = server(&plan(vec![certificate(&["site.test"])]), None);
+    let agreed = |order: &[CipherSuite]| {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| order.contains(&suite.suite()));
+        provider.cipher_suites.sort_by_key(|suite| order.iter().position(|one| *one == suite.suite()));
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(Arc::new(provider))))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTP1.to_vec()];
+        let (client, _) = shake(&server, &Arc::new(config), "site.test").unwrap();
+        client.negotiated_cipher_suite().unwrap().suite()
+    };
+    let (small, large, chacha) = (
+        Suite::TLS13_AES_128_GCM_SHA256,
+        Suite::TLS13_AES_256_GCM_SHA384,
+        Suite::TLS13_CHACHA20_POLY1305_SHA256,
+    );
+    assert_eq!(agreed(&[large, chacha, small]), small);
+    assert_eq!(agreed(&[large, chacha]), large);
+    assert_eq!(agreed(&[chacha, large, small]), chacha);
 }
