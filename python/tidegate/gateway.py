@@ -502,6 +502,7 @@ class Gateway:
                     {"name": listener.name, "address": address, "admin": listener.admin}
                     for listener, address in listeners
                 ],
+                "certificates": [shown._asdict() for shown in self._compiled.certificates],
                 "routes": self._compiled.routes,
                 **ai,
             },

@@ -41,6 +41,15 @@ class PlanListener(NamedTuple):
     """As configured, in the form that sockets tell theirs: `1.2.3.4:80`, `[::1]:80`, `unix:/path`."""
 
 
+class ShownCertificate(NamedTuple):
+    """One certificate of a listener, for status."""
+
+    listener: str
+    name: str
+    names: list[str]
+    not_after_s: int
+
+
 class Compiled(NamedTuple):
     """A configuration, ready to run."""
 
@@ -55,6 +64,7 @@ class Compiled(NamedTuple):
     summary: str
     warnings: list[str]
     place: Callable[[str], Place]
+    certificates: list[ShownCertificate] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     journal: str | None = None
     """Where usage records go."""
     ai: "Loaded | None" = None
@@ -242,6 +252,12 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            certificates=[
+                ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
+                for listener in plan.listeners
+                if listener.tls is not None
+                for shown in listener.tls.certificates
+            ],
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
         )
 
