@@ -14,7 +14,7 @@ from tests.support.gateway import Tidegate
 from tests.support.waiting import until
 
 REQUESTS = 100_000
-BATCH = 250
+BATCH = 60
 GOOD = message("GET", "/") * BATCH
 
 

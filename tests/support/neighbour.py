@@ -1,7 +1,7 @@
 """A client that behaves well while another attacks: its latency before and during the attack, and what it was told.
 
-It runs in a process of its own, so that what it measures is the gateway and not this interpreter. It speaks HTTP/1.1 over
-one connection that it keeps and, every fifth time, over a new one; it comes from an address of its own.
+It runs in a process of its own, so that what it measures is the gateway and not this interpreter. It speaks HTTP/1.1
+over one connection that it keeps and, every fifth time, over a new one; it comes from an address of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DURING = 60
 
 TIMES = 10
 FLOOR_S = 0.35
-"""p99 may be `TIMES` its calm value, or this: two busy cores make a client wait that long, an attack that works longer."""
+"""p99 may be `TIMES` its calm value, or this: two busy cores make a client wait so long, a good attack longer."""
 
 PATIENCE_S = 5.0
 """After this a request counts as lost."""
@@ -99,7 +99,12 @@ def p99(seen: list[tuple[float, str]]) -> float:
 def _run(address: str) -> None:
     """Asks at its pace until its input ends."""
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def listen() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=listen, daemon=True).start()
     kept: socket.socket | None = None
     number = 0
     due = time.monotonic()
@@ -120,7 +125,8 @@ def _run(address: str) -> None:
             kept = None
         if sock is not None and sock is not kept:
             sock.close()
-        print(f"{time.monotonic() - started:.6f} {status}", flush=True)
+        sys.stdout.write(f"{time.monotonic() - started:.6f} {status}\n")
+        sys.stdout.flush()
         due = max(due + PACE_S, time.monotonic())
         over.wait(due - time.monotonic())
 

@@ -1,4 +1,4 @@
-"""Whatever a client writes and a configuration does with it: no header is split, none of ours is forged, none read twice."""
+"""Whatever a client writes and a configuration does with it: no header is split, none forged, none read twice."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n"
 def test_an_early_answer_leaves_no_connection_on_which_a_body_could_be_a_request(
     run: Start, serve: Serve, expect: str, status: int
 ) -> None:
-    """0.CL: an upstream that answers before it has read the body may take the body for a request. It never does twice."""
+    """0.CL: an upstream that answers before it has read the body may take the body for a request."""
 
     def early(peer: Peer) -> None:
         while True:
@@ -173,6 +173,30 @@ def test_an_early_answer_leaves_no_connection_on_which_a_body_could_be_a_request
     before = upstream.accepted
     assert gateway.get("/victim").status == status
     assert upstream.accepted == before + 1, "the connection that was answered early is not used again"
+
+
+def test_a_connection_that_was_answered_early_is_not_used_again_though_all_of_the_body_went_out(
+    run: Start, serve: Serve
+) -> None:
+    def early(peer: Peer) -> None:
+        while True:
+            method, *_ = read_request_head(peer.stream)
+            if method == "GET":
+                peer.respond()
+                continue
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+            peer.stream.exactly(len(SMUGGLED))
+            peer.send(b"k")
+
+    upstream = serve(serve=early)
+    gateway = run({"routes": [{"upstream": upstream.url, "retry": "off"}]})
+    with gateway.client() as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {len(SMUGGLED)}\r\n\r\n".encode())
+        assert client.stream.begun()
+        client.send(SMUGGLED)
+        assert client.receive("POST").body == b"ok"
+    assert gateway.get().status == 200
+    assert upstream.accepted == 2
 
 
 def test_a_body_that_no_one_reads_is_not_the_next_request(run: Start) -> None:
