@@ -16,6 +16,7 @@ from tidegate.inherit import show
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory
+from tidegate.watch import digest
 
 if TYPE_CHECKING:
     from tidegate.load import Loaded
@@ -69,6 +70,8 @@ class Compiled(NamedTuple):
     """Where usage records go."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
+    trust: str = ""
+    """What the files with authorities, certificates and keys hold that the plan names, digested."""
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -146,7 +149,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files), *_trust_files(lowered.plan)],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
@@ -259,7 +262,14 @@ class Source:
                 for shown in listener.tls.certificates
             ],
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
+            trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
+
+
+def _trust_files(plan: "Plan") -> list[str]:
+    """Files that the engine reads with the plan: authorities, and certificates and keys of our own."""
+    told = [upstream.tls for upstream in plan.upstreams if upstream.tls is not None]
+    return sorted({path for tls in told for path in (tls.ca, *(tls.client or ())) if path})
 
 
 def discover() -> str | None:
