@@ -277,7 +277,8 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
             Some(Ok(read))
-                if connection.expects_http2 && begins_http2(connection, &exchange.input, &scratch[..read]) =>
+                if connection.expects_http2
+                    && begins_http2(connection, &exchange.input, &scratch[..read]) =>
             {
                 exchange.input.extend_from_slice(&scratch[..read]);
                 return Head::Http2;
