@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 import tidegate
-from tidegate import _engine, inherit
+from tidegate import _engine
 from tidegate.admin import ACCOUNT, Admin
 from tidegate.ai.background import AiBackground
 from tidegate.background import aside
@@ -32,7 +32,7 @@ from tidegate.resolve import Resolver
 from tidegate.source import Compiled, PlanListener, Source
 from tidegate.state import Running, State, StateError
 from tidegate.stats import Reloads, assemble
-from tidegate.upgrade import Handed, Predecessor, Reason, UpgradeError, Upgrades, command, predecessor
+from tidegate.takeover import Takeover
 from tidegate.watch import EVERY_S, Watch
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ DRAIN_LOOK_S: Final = 0.02
 LOOK_AFTER_S: Final = 1.0  # between two looks at the workers
 STUCK_MS: Final = 5_000
 """A worker turns every 50 ms; one that has not for so long is stuck, on the busiest machine."""
+LATE_MS: Final = 500  # what is no sign of anything, whatever the watchdog's time is
 BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
 REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
@@ -125,20 +126,14 @@ class Gateway:
         self._verdict = verdict
         self._began_at = time.time()
         self._reloads = Reloads()
-        self._notifier = Notifier()
+        self.notifier = Notifier()
         self._admin = Admin(self)
         self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
         self._watch = Watch([source.config] if source.config else [])
-        self._state: State | None = None
-        self._ai: AiBackground | None = None
+        self.state: State | None = None
+        self.ai: AiBackground | None = None
         self._draining = False
-        self._upgrades = Upgrades()
-        self._predecessor: Predecessor | None = None
-        self._ours = True
-        """Whether what a process shares with its predecessor is this one's; False until that one lets go of it."""
-        self._matched = inherit.Matched({}, [])
-        self._borrowed: set[PlanListener] = set()
-        """Listeners whose sockets are not ours to remove: systemd's."""
+        self.takeover = Takeover(self)
 
     async def live(self) -> int:
         """Start, serve, drain where there is time for it, stop; the exit status."""
@@ -146,19 +141,18 @@ class Gateway:
         self._told: asyncio.Future[End] = self._loop.create_future()
         self._cut = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reloading = asyncio.Lock()
+        self.reloading = asyncio.Lock()
         try:
             self._start()
         except REFUSALS as error:
             sys.stderr.write(f"{error}\n")  # FILE:LINE:COL first, as `check` has it
-            if self._predecessor is not None:
-                self._predecessor.failed(str(error))
+            self.takeover.failed(str(error))
             self._let_go()
             return 1
         try:
             how = await self._serve()
             if how in {End.DRAIN, End.HANDED_OVER}:
-                await self._drain(how)
+                await self._drain()
         finally:
             self._stop()
         return BROKEN_STATUS if how is End.BROKEN else 0
@@ -166,24 +160,17 @@ class Gateway:
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._predecessor = predecessor()
-        self._ours = self._predecessor is None
-        came = self._predecessor.handed.listeners if self._predecessor is not None else inherit.activated()
+        self.takeover.begin()
         try:
-            self._begin(self._first(), came)
+            self._begin(self._first())
         except ConfigErrors as error:
             if not self._options.last_good:
                 raise
             say(f"{error}\nstarting with the last good plan instead", "error")
             self._reloads.refused(str(error))
-            self._begin(self._kept(), came)
-        inherit.close(came)
+            self._begin(self._kept())
         self._heed_signals()
-        if self._predecessor is None:
-            self._notifier.ready(f"generation 1: {self._compiled.summary}")
-        else:
-            self._predecessor.ready({"version": tidegate.__version__})
-            self._soon(self._take_over(self._predecessor))
+        self.takeover.serves()
         for warning in self._compiled.warnings:
             say(warning, "warn")
         for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
@@ -191,15 +178,19 @@ class Gateway:
                 say(f"{'admin' if listener.admin else 'listening'} on {address}")
         say(f"serving {self._source.name}: {self._compiled.summary}, {_many(self._workers, 'worker')}")
 
+    def tell_ready(self) -> None:
+        """Tells the supervisor that this process serves."""
+        self.notifier.ready(f"generation {self._reloads.generation}: {self._compiled.summary}")
+
     def _heed_signals(self) -> None:
         """From here on; whoever was told that it is ready may send one at once."""
         for number, act in {
-            signal.SIGHUP: lambda: self._soon(self.reload("SIGHUP")),
+            signal.SIGHUP: lambda: self.soon(self.reload("SIGHUP")),
             signal.SIGQUIT: lambda: self.end(End.DRAIN),
             signal.SIGTERM: lambda: self.end(End.NOW),
             signal.SIGINT: lambda: self.end(End.NOW),
             signal.SIGUSR1: self._reopen_logs,
-            signal.SIGUSR2: lambda: self._soon(self._try_upgrade("SIGUSR2")),
+            signal.SIGUSR2: lambda: self.soon(self.takeover.attempt("SIGUSR2")),
         }.items():
             self._loop.add_signal_handler(number, act)
 
@@ -207,25 +198,21 @@ class Gateway:
         with no_collection():
             loaded = self._source.load()
             self._hold(self._source.state(loaded, self._options.state))
-            return self._source.lower(loaded, self._resolver, self._control, self.state_path, self._ai)
+            return self._source.lower(loaded, self._resolver, self._control, self.state_path, self.ai)
 
     def _kept(self) -> Compiled:
-        if self._state is None:
+        if self.state is None:
             self._hold(self._source.state(None, self._options.state))
-        if self._state is None:
+        if self.state is None:
             raise StateError("no last good plan is kept: there is no state directory")
-        plan, about = self._state.kept_plan()
+        plan, about = self.state.kept_plan()
         return self._source.revive(plan, about, self._resolver, self._control)
 
     def _hold(self, where: tuple[str, bool]) -> None:
         """Takes hold of the state directory; doing without is an error only where somebody chose it."""
         path, chosen = where
-        handed = self._predecessor.handed if self._predecessor is not None else None
         try:
-            if handed is None:
-                self._state = State(path)
-            else:
-                self._state = State(path, lock=handed.state_lock, owner=handed.state_owner)
+            self.state = self.takeover.state(path)
         except StateError as error:
             if chosen:
                 raise
@@ -234,24 +221,19 @@ class Gateway:
                 "warn",
             )
             return
-        self._ai = AiBackground(path, owner=self._state.owner)
-        self._ai.elsewhere = self._book
-        if not self._state.owner:
-            say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
+        self.ai = AiBackground(path, owner=self.state.owner)
+        self.ai.elsewhere = self._book
+        if not self.state.owner:
+            say(f"another process owns {path}; the control socket is {self.state.control}", "warn")
 
-    def _begin(self, compiled: Compiled, came: list[inherit.Came]) -> None:
-        self._matched = inherit.match(compiled.listeners, came)
-        if self._predecessor is None and self._matched.left:
-            raise inherit.refuse(compiled.listeners, self._matched.left)
-        self._borrowed = {compiled.listeners[at] for at, entry in self._matched.listeners.items() if not entry.ours}
+    def _begin(self, compiled: Compiled) -> None:
+        inherited = self.takeover.sockets_for(compiled.listeners)
         self._workers = compiled.workers or available_cpus()
-        self._engine = self._new_engine(self._workers)
-        self._hooks = Hooks(self._engine, self._loop, self._verdict)
+        self.engine = self._new_engine(self._workers)
+        self._hooks = Hooks(self.engine, self._loop, self._verdict)
         self._hooks.install(1, compiled.functions, compiled.hook_timeouts_ms)
         try:
-            bound = self._engine.start(
-                compiled.plan, [(at, entry.descriptors) for at, entry in self._matched.listeners.items()]
-            )
+            bound = self.engine.start(compiled.plan, inherited)
         except _engine.PlanRejected as error:
             raise compiled.rejected(error.path, error.why) from error
         self._hooks.listen()
@@ -262,13 +244,23 @@ class Gateway:
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
-        if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
-            self._ai.in_force(compiled.journal)
-            self._ai.start(lambda: self._loop.call_soon_threadsafe(self._soon, self.take_keys()))
-        if self._state is not None and self._ours:
-            self._state_in_force(self._state)
+        if self.ai is not None and (compiled.ai is not None or compiled.journal is not None):
+            self.ai.in_force(compiled.journal)
+            self.ai.start(lambda: self._loop.call_soon_threadsafe(self.soon, self.take_keys()))
+        if self.state is not None and self.takeover.ours:
+            self._in_state(self.state)
 
-    def _state_in_force(self, state: State) -> None:
+    def own_state(self) -> None:
+        """The state directory is this process's from now on."""
+        if self.state is not None:
+            self.state.ours = True
+            self._in_state(self.state)
+
+    def listeners(self) -> "list[tuple[PlanListener, str]]":
+        """Those of the plan in force, and where each is bound."""
+        return list(zip(self._compiled.listeners, self._bound, strict=True))
+
+    def _in_state(self, state: State) -> None:
         state.protect()
         self._announce(state)
         kept = {"config": self._source.absolute, "workers": self._compiled.workers, "control": state.control}
@@ -294,19 +286,19 @@ class Gateway:
     @property
     def state_path(self) -> str | None:
         """The state directory; None where there is none."""
-        return self._state.path if self._state is not None else None
+        return self.state.path if self.state is not None else None
 
     @property
     def _control(self) -> str | None:
-        return None if self._state is None else self._state.control
+        return None if self.state is None else self.state.control
 
     # -- serve ---------------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> End:
         """Until somebody says that it is enough; a signal, or the admin API."""
         if self._options.watch:
-            self._soon(self._look_for_changes())
-        self._soon(self._look_after_workers())
+            self.soon(self._look_for_changes())
+        self.soon(self._look_after_workers())
         return await self._told
 
     async def _look_for_changes(self) -> None:
@@ -317,24 +309,25 @@ class Gateway:
 
     async def _look_after_workers(self) -> None:
         """Tells the watchdog that all is well while this loop and every worker turn; says it where one does not."""
-        watchdog_s = self._notifier.watchdog_s
+        watchdog_s = self.notifier.watchdog_s
         every_s = LOOK_AFTER_S if watchdog_s is None else min(watchdog_s, LOOK_AFTER_S)
+        stuck_ms = STUCK_MS if watchdog_s is None else min(watchdog_s * 1000, STUCK_MS)
         told_at = float("-inf")
         stuck = False
         while True:
-            slowest_ms, lost = self._engine.workers()
+            slowest_ms, lost = self.engine.workers()
             if lost:
                 say("a worker is lost: this process ends, for its supervisor to start it anew", "error")
                 self.end(End.BROKEN)
                 return
-            turning = slowest_ms < STUCK_MS
+            turning = slowest_ms < max(stuck_ms, LATE_MS)
             if turning == stuck:
                 stuck = not turning
                 told = f"a worker has not turned for {slowest_ms} ms" if stuck else "all workers turn again"
                 say(told, "error" if stuck else "info")
             now = self._loop.time()
             if watchdog_s is not None and turning and now - told_at >= watchdog_s - every_s / 2:
-                self._notifier.alive()
+                self.notifier.alive()
                 told_at = now
             await asyncio.sleep(every_s)
 
@@ -343,13 +336,14 @@ class Gateway:
         from tidegate.ai.elsewhere import account_names, bookings
 
         if self._reloads.generation and (booked := bookings(account_names(self._compiled.plan), records)):
-            self._engine.book(booked)
+            self.engine.book(booked)
 
     def _reopen_logs(self) -> None:
-        self._engine.reopen_logs()
+        self.engine.reopen_logs()
         say("logs reopened")
 
-    def _soon(self, work: Any) -> None:
+    def soon(self, work: Any) -> None:
+        """Runs a coroutine beside the others, until the end at the latest."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -358,10 +352,10 @@ class Gateway:
 
     async def reload(self, why: str) -> Reloaded:
         """Loads the configuration anew and swaps the plan; what is wrong leaves the old one in force."""
-        async with self._reloading:
-            if self._upgrades.is_over:
+        async with self.reloading:
+            if self.takeover.is_over:
                 return Reloaded("another process has taken over: tell that one", False, self._reloads.generation, "")
-            self._notifier.reloading()
+            self.notifier.reloading()
             self._watch.accept()
             try:
                 reloaded = await self._swap(aside(self._compile))
@@ -375,17 +369,17 @@ class Gateway:
                 say(f"reloaded ({why}): generation {reloaded.generation}, {reloaded.summary}")
             else:
                 say(f"reload ({why}): nothing has changed")
-            self._notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
+            self.notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
             return reloaded
 
     async def take_keys(self) -> None:
         """Puts keys in force that have changed, into the configuration that is, whatever its files say now."""
-        async with self._reloading:
+        async with self.reloading:
             loaded = self._compiled.ai
-            if self._ai is None or loaded is None or not await aside(self._ai.outdated):
+            if self.ai is None or loaded is None or not await aside(self.ai.outdated):
                 return
             lower = self._source.lower
-            compiling = aside(lower, loaded, self._resolver, self._control, self.state_path, self._ai)
+            compiling = aside(lower, loaded, self._resolver, self._control, self.state_path, self.ai)
             try:
                 await self._swap(compiling)
             except REFUSALS as error:
@@ -394,10 +388,10 @@ class Gateway:
     async def take_usage(self) -> int:
         """Takes all usage records in that there are, and keys with them; how many records it were."""
         await self.take_keys()
-        return 0 if self._ai is None or self._compiled.ai is None else await aside(self._ai.flush)
+        return 0 if self.ai is None or self._compiled.ai is None else await aside(self.ai.flush)
 
     def _compile(self) -> Compiled:
-        return self._source.compile(self._resolver, self._control, self.state_path, self._ai)
+        return self._source.compile(self._resolver, self._control, self.state_path, self.ai)
 
     async def _swap(self, compiling: "asyncio.Future[Compiled]") -> Reloaded:
         compiled = await compiling
@@ -405,15 +399,16 @@ class Gateway:
         before = self._compiled
         if compiled.workers != before.workers:
             say("the number of workers changes with the next start, not with a reload", "warn")
-        if (compiled.plan, compiled.functions) == (before.plan, before.functions):
+        parts = [(ready.plan, ready.functions, ready.trust) for ready in (compiled, before)]
+        if parts[0] == parts[1]:
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
-            if self._ai is not None and compiled.ai is not None:
-                self._ai.in_force(compiled.journal)
+            if self.ai is not None and compiled.ai is not None:
+                self.ai.in_force(compiled.journal)
             return Reloaded("", False, self._reloads.generation, before.summary)
         self._hooks.install(generation, compiled.functions, compiled.hook_timeouts_ms)
         try:
-            bound = await aside(self._engine.apply, compiled.plan)
+            bound = await aside(self.engine.apply, compiled.plan)
         except BaseException as error:
             self._hooks.uninstall(generation)
             if isinstance(error, _engine.PlanRejected):
@@ -426,171 +421,96 @@ class Gateway:
         self._reloads.refused(error)
         return Reloaded(error, False, self._reloads.generation, "")
 
-    # -- upgrade -------------------------------------------------------------------------------------------------------
-
-    async def upgrade(self, binary: str | None, why: str) -> int:
-        """Starts a new process that takes over, and lets it; its id. Raises UpgradeError, and then this one goes on serving."""
-        if self._upgrades.under_way:
-            raise UpgradeError(Reason.UNDER_WAY, "another upgrade is under way")
-        if self._told.done() or not self._ours:
-            raise UpgradeError(Reason.ENDING, "this process is ending" if self._ours else "this process begins only")
-        try:
-            if os.getpid() == 1:
-                told = "this is the first process of its container, which ends with it: start a new container instead"
-                raise UpgradeError(Reason.FIRST_PROCESS, told)
-            program = command(binary)
-        except UpgradeError as error:
-            self._upgrades.failed(error)
-            raise
-        say(f"upgrade ({why}): starting {program[0]}")
-        async with self._reloading:
-            handed = Handed(
-                pid=os.getpid(),
-                state_lock=self._state.lock if self._state is not None else None,
-                state_owner=self._state is not None and self._state.owner,
-                listeners=[
-                    inherit.Came(listener.name, listener.address, address, sockets, listener not in self._borrowed)
-                    for listener, address, sockets in zip(
-                        self._compiled.listeners, self._bound, self._engine.sockets(), strict=True
-                    )
-                ],
-            )
-            if self._ai is not None:
-                await aside(self._ai.pause)  # so that what the new one reads of sums is all that there is
-            try:
-                successor = await self._upgrades.start(program, {**os.environ, **self._notifier.environ}, handed)
-                if self._told.done():
-                    successor.end()
-                    raise UpgradeError(Reason.ENDING, "this process was told to end meanwhile")
-            except BaseException:
-                if self._ai is not None:
-                    self._ai.resume()
-                raise
-            self._ours = False
-            self._upgrades.handed_over(successor.pid)
-            self._notifier.hand_over(successor.pid)
-            self._draining = True
-            self._engine.hand_over()
-            if self._state is not None:
-                self._state.hand_over()
-            successor.take_all()
-        say(f"upgrade: process {successor.pid} serves, this one goes")
-        return successor.pid
-
-    async def _try_upgrade(self, why: str) -> None:
-        with contextlib.suppress(UpgradeError):
-            await self.upgrade_and_go(None, why)
-
-    async def upgrade_and_go(self, binary: str | None, why: str) -> int:
-        """The same, and ends this process as soon as an answer that says so has left."""
-        try:
-            pid = await self.upgrade(binary, why)
-        except UpgradeError as error:
-            say(f"upgrade ({why}) failed, this process goes on serving: {error}", "error")
-            raise
-        self.end_soon(End.HANDED_OVER)
-        return pid
-
-    async def _take_over(self, before: Predecessor) -> None:
-        """The new process's side: what both share is this one's from now on."""
-        await before.all_is_ours()
-        self._ours = True
-        self._engine.own([at for at, entry in self._matched.listeners.items() if entry.ours])
-        for entry in self._matched.left:
-            if entry.ours and entry.bound.startswith("unix:"):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.bound.removeprefix("unix:"))
-        if self._state is not None:
-            self._state.ours = True
-            self._state_in_force(self._state)
-        self._notifier.ready(f"generation {self._reloads.generation}: {self._compiled.summary}")
-        say(f"took over from process {before.pid}")
-
     # -- drain ---------------------------------------------------------------------------------------------------------
 
     def end(self, how: End) -> None:
         """Tells the process to end; a second word cuts a drain short."""
         if not self._told.done():
             self._told.set_result(how)
-        elif how is End.NOW:
+        elif how in {End.NOW, End.BROKEN}:
             self._cut.set()
 
     def end_soon(self, how: End) -> None:
         """The same, once the answer that says so has left."""
         self._loop.call_later(LAST_WORD_S, self.end, how)
 
-    def drain(self) -> None:
+    def drain(self, *, handed_over: bool = False) -> None:
         """Accepts nothing more and goes on with what is under way; `/readyz` says 503 from now on."""
-        if not self._draining:
+        if handed_over:
             self._draining = True
-            self._engine.drain()
-            say(f"draining {_many(self._engine.connections(), 'connection')}")
+            self.engine.hand_over()
+        elif not self._draining:
+            self._draining = True
+            self.engine.drain()
+            say(f"draining {_many(self.engine.connections(), 'connection')}")
 
-    async def _drain(self, how: End) -> None:
-        self._notifier.stopping("draining")
-        if how is End.HANDED_OVER:
-            say(f"handed over, draining {_many(self._engine.connections(), 'connection')}")
-        else:
-            self.drain()
+    async def _drain(self) -> None:
+        self.notifier.stopping("draining")
+        self.drain()
         until = self._loop.time() + self._compiled.drain_s
-        while (left := self._engine.connections()) and self._loop.time() < until:
+        while (left := self.engine.connections()) and self._loop.time() < until:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cut.wait(), DRAIN_LOOK_S)
                 break
         if left:
             say(f"cutting {_many(left, 'connection')}", "warn")
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._told.done()
+
+    def go_soon(self) -> None:
+        """Ends: another process has taken over."""
+        self.end_soon(End.HANDED_OVER)
+
     # -- stop ----------------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        self._notifier.stopping("stopping")
+        self.notifier.stopping("stopping")
         for task in self._tasks:
             task.cancel()
         self._hooks.close()
-        self._engine.stop()
-        if self._ai is not None:
-            self._ai.stop()
+        self.engine.stop()
+        if self.ai is not None:
+            self.ai.stop()
         self._let_go()
         say("stopped")
 
     def _let_go(self) -> None:
-        if self._state is not None:
-            self._state.release()
+        if self.state is not None:
+            self.state.release()
 
     # -- what the admin API tells --------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """The process and its engine, as plain data."""
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
-        ai = {"ai": self._ai.status()} if self._ai is not None and self._compiled.ai is not None else {}
+        ai = {"ai": self.ai.status()} if self.ai is not None and self._compiled.ai is not None else {}
         return assemble(
             about={
                 "version": tidegate.__version__,
                 "pid": os.getpid(),
                 "config": self._source.absolute,
-                "state": None if self._state is None else self._state.path,
+                "state": None if self.state is None else self.state.path,
                 "control": self._control,
                 "started_at": round(self._began_at, 3),
                 "uptime_s": round(time.time() - self._began_at, 3),
                 "workers": self._workers,
                 "draining": self._draining,
-                "upgrade": self._upgrades.as_json(),
-                "predecessor": self._of_predecessor(),
+                **self.takeover.as_json(),
                 "listeners": [
                     {"name": listener.name, "address": address, "admin": listener.admin}
                     for listener, address in listeners
                 ],
+                "certificates": [shown._asdict() for shown in self._compiled.certificates],
                 "routes": self._compiled.routes,
                 **ai,
             },
             reloads=self._reloads,
             hooks=self._hooks.figures(),
-            engine=msgspec.json.decode(self._engine.stats()),
+            engine=msgspec.json.decode(self.engine.stats()),
         )
-
-    def _of_predecessor(self) -> dict[str, Any] | None:
-        before = self._predecessor
-        return None if before is None else {"pid": before.pid, "draining": not before.is_gone}
 
     def plan(self) -> bytes:
         """The plan in force, with its secrets' hashes."""

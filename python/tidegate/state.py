@@ -52,8 +52,8 @@ class State:
     def __init__(self, path: str, *, lock: int | None = None, owner: bool = False) -> None:
         """Raises StateError where the directory can't be made or written.
 
-        `lock`: the lock's descriptor, of the process that this one takes over from, and whether that one owns the directory. Both
-        hold the lock then, until one of them ends, so that no third one can come in between.
+        `lock`: the lock's descriptor, of the process that this one takes over from, and whether that one owns the
+        directory. Both hold the lock then, until one of them ends, so that no third one can come in between.
         """
         self.path = path
         self.ours = True

@@ -101,23 +101,16 @@ class Upgrades:
             "pid": self._pid,
         }
 
-    async def start(self, command: Sequence[str], environ: Mapping[str, str], handed: Handed) -> "Successor":
-        """Starts the new process and waits until it serves; raises UpgradeError, with nothing of it left."""
+    def begins(self) -> None:
+        """One is under way from now on."""
         self._told("under_way")
-        try:
-            successor = await _start(command, environ, handed)
-        except UpgradeError as error:
-            self.failed(error)
-            raise
-        except BaseException:
-            self._told("none")
-            raise
-        self._told("ready", pid=successor.pid)
-        return successor
 
-    def failed(self, error: UpgradeError) -> None:
+    def failed(self, error: BaseException) -> None:
         """It came to nothing."""
-        self._told("failed", error.reason.value, error.detail)
+        if isinstance(error, UpgradeError):
+            self._told("failed", error.reason.value, error.detail)
+        else:
+            self._told("failed", Reason.ENDING.value, "it was given up")
 
     def handed_over(self, pid: int) -> None:
         """The new process serves, and this one goes."""
@@ -217,12 +210,13 @@ def command(binary: str | None) -> list[str]:
         return [binary, *sys.argv[1:]]
     if not sys.executable:
         raise UpgradeError(Reason.NO_PROGRAM, "it is not known where this program is; name it with --binary")
-    # One file has its arguments right behind its own name; an interpreter has its options and the script's name before them.
+    # One file has its arguments behind its own name; an interpreter its options and the script's name before them.
     rest = sys.argv[1:] if getattr(sys, "frozen", False) else sys.orig_argv[1:]
     return [sys.executable, *rest]
 
 
-async def _start(command: Sequence[str], environ: Mapping[str, str], handed: Handed) -> Successor:
+async def start(command: Sequence[str], environ: Mapping[str, str], handed: Handed) -> Successor:
+    """Starts the new process and waits until it serves; raises UpgradeError, with nothing of it left."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     descriptors = [descriptor for listener in handed.listeners for descriptor in listener.descriptors]
@@ -230,7 +224,7 @@ async def _start(command: Sequence[str], environ: Mapping[str, str], handed: Han
         descriptors.append(handed.state_lock)
     try:
         with theirs:
-            process = subprocess.Popen(  # noqa: ASYNC220 — it forks by vfork and must have this thread's priority
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 — not aside: it gets this thread's priority
                 list(command),
                 env={**environ, VARIABLE: str(theirs.fileno())},
                 pass_fds=[theirs.fileno(), *descriptors],

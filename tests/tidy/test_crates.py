@@ -28,7 +28,7 @@ MAY_USE: dict[str, set[str]] = {
     "engine": {
         *("message", "plan", "http1", "http2", "route", "auth", "limit", "journal", "upstream", "dialect", "guard", "prompt"),
         *("fastrand", "hickory-resolver", "libc", "memchr", "quick_cache", "socket2", "tokio", "xxhash-rust"),
-        *("rustls", "rustls-native-certs"),
+        *("rustls", "rustls-native-certs", "x509-parser"),
     },
     "guard": {"plan", "aho-corasick", "memchr", "regex", "regex-syntax"},
     "prompt": {"plan", "jsonschema", "minijinja", "serde_json", "xxhash-rust"},
@@ -43,6 +43,7 @@ ONLY: dict[str, set[str]] = {
     "libc": {"engine", "journal"},
     "hickory-resolver": {"engine"},
     "rustls": {"engine"},
+    "x509-parser": {"engine"},
     "pyo3": {"py"},
     "serde": {"plan", "dialect"},
     "serde_json": {"plan", "dialect", "playbook", "prompt"},

@@ -1,4 +1,4 @@
-"""The admin API: `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/ai/…`: a hook of the admin listeners' route.
+"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/ai/…`: a hook of admin listeners.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.
@@ -77,7 +77,7 @@ class Admin:
 
         binary = parse_qs(request.query).get("binary", [None])[0]
         try:
-            pid = await self._gateway.upgrade_and_go(binary, "asked by the admin API")
+            pid = await self._gateway.takeover.upgrade(binary, "asked by the admin API")
         except UpgradeError as error:
             return _refuse(request, 409, error.reason.value, error.detail)
         return _json({"pid": pid})

@@ -1,6 +1,7 @@
 """What calls of another process took, as bookings on this one's accounts.
 
-A process sums its own calls as they end. Calls that end in the process before it, which drains, come to it by the journal.
+A process sums its own calls as they end. Calls that end in the process before it, which drains, come to it by the
+journal.
 
 Knows: how the lowering names accounts, whom a record belongs to.
 Never: the ledger, the engine.

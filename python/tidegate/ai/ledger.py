@@ -89,9 +89,7 @@ class Ledger:
                 batch.elsewhere += self._lose(gone - batch.unfinished)
                 more = bool(batch.begun_by_gone)
         self._remove(folder, batch.finished, batch.damaged)
-        return Taken(
-            len(batch.records), more, tuple(batch.damaged), len(batch.unreadable), tuple(batch.elsewhere)
-        )
+        return Taken(len(batch.records), more, tuple(batch.damaged), len(batch.unreadable), tuple(batch.elsewhere))
 
     def drain(self, folder: str) -> Taken:
         """All that is there now, and what calls of processes that are gone have left."""

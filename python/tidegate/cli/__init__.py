@@ -73,13 +73,16 @@ def parser() -> argparse.ArgumentParser:
     prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
     prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
     prices.add_argument("--json", action="store_true", help="as JSON, in picodollars")
+    from tidegate.cli import setup
+
+    setup.add(verbs, _verb)
     version = _verb(verbs, "version", "print the version", "look", "version")
     version.add_argument("--all", action="store_true", help="those of the engine and of the libraries too")
     return top
 
 
 def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str, module: str, function: str
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, module: str, function: str
 ) -> argparse.ArgumentParser:
     def act(options: argparse.Namespace) -> int:
         from importlib import import_module
@@ -130,7 +133,7 @@ def _found(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return verb
 
 
-def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     keys = verbs.add_parser("keys", help="make, list and revoke virtual keys", description="Virtual keys.")
     acts = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
     create = _found(_verb(acts, "create", "make a key, and show it this once", "keys", "create"))

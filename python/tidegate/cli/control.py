@@ -1,6 +1,7 @@
 """The verbs that talk to a running process: reload, upgrade, status, stop, healthcheck."""
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -88,11 +89,7 @@ def stop(options: argparse.Namespace) -> int:
 def healthcheck(options: argparse.Namespace) -> int:
     """Asks `/readyz`, as an image without a shell needs it."""
     try:
-        answer = (
-            ask_url(options.url, options.timeout)
-            if options.url
-            else ask(find(options).control, "GET", "/readyz", timeout_s=options.timeout)
-        )
+        answer = ask_url(options.url, options.timeout) if options.url else _readyz(options)
     except (Unreachable, NotRunning) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -123,6 +120,23 @@ def find(options: argparse.Namespace) -> "Running":
         several = ", ".join(f"{process.pid} ({process.config or 'no file'})" for process in found)
         raise NotRunning(f"several run with the state directory {folder}: {several}; name one with -c FILE")
     return found[0]
+
+
+def _readyz(options: argparse.Namespace) -> Answer:
+    """Over the control socket; where there is none, at the admin address that the configuration names."""
+    try:
+        return ask(find(options).control, "GET", "/readyz", timeout_s=options.timeout)
+    except (Unreachable, NotRunning) as error:
+        from tidegate.source import Source
+
+        try:
+            addresses = Source(options.config).admin_addresses()
+        except TidegateError:
+            addresses = []
+        for address in addresses:
+            with contextlib.suppress(Unreachable):
+                return ask_url(address if address.startswith("unix:") else f"http://{address}", options.timeout)
+        raise error
 
 
 def _status(process: "Running") -> dict[str, Any]:

@@ -5,12 +5,11 @@ The only module that knows `cryptography`; it is imported where a listener has T
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
+import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -21,14 +20,17 @@ from tidegate import plan
 from tidegate.lower.tls import file_path
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
     from tidegate.lower.work import Path, Work
     from tidegate.model.tls import Certificate
 
 __all__ = ["authorities", "lower_certificates"]
 
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
-_SOON = datetime.timedelta(days=14)
+_SOON = dt.timedelta(days=14)
 _MOST_BYTES = 1024 * 1024
 """No certificate, key or answer is larger; somebody named the wrong file."""
 
@@ -48,7 +50,7 @@ class _Wrong(Exception):
 
 class _Loaded(NamedTuple):
     chain: list[x509.Certificate]
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    key: Key
 
 
 def lower_certificates(written: list[Certificate], path: Path, work: Work) -> list[plan.Certificate]:
@@ -96,7 +98,7 @@ def authorities(name: str, path: Path, work: Work) -> str:
     except _Wrong as wrong:
         work.error(path, wrong.what, wrong.right)
         return ""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     for certificate in found:
         if certificate.not_valid_after_utc < now:
             work.warn(path, f"`{_subject(certificate)}` in `{name}` has expired", "leave it out")
@@ -113,8 +115,8 @@ def _load(entry: Certificate, at: Path, work: Work) -> _Loaded:
     if entry.key is not None:
         content, where = _read(file_path(entry.key, (*at, "key"), work), entry.key, "key"), "key"
     key = _key(content, password, entry.key or entry.cert, where)
-    _check_pair(chain, key, entry, where)
-    return _Loaded(_in_order(chain, entry, (*at, "cert"), work), key)
+    own = _certificate_of(key, chain, entry, where)
+    return _Loaded(_in_order(own, chain, entry, (*at, "cert"), work), key)
 
 
 def _read(file: str, name: str, key: str = "cert") -> bytes:
@@ -136,9 +138,7 @@ def _certificates(content: bytes, name: str, key: str = "cert") -> list[x509.Cer
         raise _Wrong(f"`{name}` {has}", "name a file with certificates in PEM", key) from None
 
 
-def _key(
-    content: bytes, password: bytes | None, name: str, where: str
-) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
+def _key(content: bytes, password: bytes | None, name: str, where: str) -> Key:
     pem = _key_block(content)
     if pem is None:
         raise _Wrong(f"`{name}` has no key in it", "name the file with the key as `key`", where)
@@ -152,11 +152,13 @@ def _key(
     except (ValueError, UnsupportedAlgorithm):
         if password is not None and b"ENCRYPTED" in pem:
             raise _Wrong(f"the password does not open the key in `{name}`", "write the right one", "password") from None
-        raise _Wrong(f"the key in `{name}` can't be read", "write it as PKCS#8, PKCS#1 or SEC 1 in PEM", where) from None
+        raise _Wrong(
+            f"the key in `{name}` can't be read", "write it as PKCS#8, PKCS#1 or SEC 1 in PEM", where
+        ) from None
     return _usable(key, name, where)
 
 
-def _usable(key: object, name: str, where: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
+def _usable(key: object, name: str, where: str) -> Key:
     right = "make one by ECDSA on P-256, or by RSA with 2048 bits or more"
     if isinstance(key, rsa.RSAPrivateKey):
         if key.key_size < _RSA_LEAST:
@@ -191,8 +193,8 @@ def _pkcs12(content: bytes, password: bytes | None, entry: Certificate) -> _Load
         if not content.startswith(b"\x30"):
             raise _Wrong(f"`{entry.cert}` is neither PEM nor PKCS#12", "name the right file") from None
         what = "the password does not open" if password is not None else "a password is needed for"
-        key = "password" if password is not None else "cert"
-        raise _Wrong(f"{what} `{entry.cert}`", 'write it as `password: "${NAME}"`', key) from None
+        where = "password" if password is not None else "cert"
+        raise _Wrong(f"{what} `{entry.cert}`", 'write it as `password: "${NAME}"`', where) from None
     if found.key is None or found.cert is None:
         raise _Wrong(f"`{entry.cert}` has no certificate with its key in it", "export both")
     key = _usable(found.key, entry.cert, "cert")
@@ -204,41 +206,42 @@ def _pkcs12(content: bytes, password: bytes | None, entry: Certificate) -> _Load
     return _Loaded(chain, key)
 
 
-def _check_pair(chain: list[x509.Certificate], key: object, entry: Certificate, where: str) -> None:
-    def public(of: object) -> bytes:
-        return of.public_key().public_bytes(  # type: ignore[attr-defined, no-any-return]
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-    mine = public(key)
-    for index, certificate in enumerate(chain):
-        if public(certificate) == mine:
-            chain.insert(0, chain.pop(index))
-            if index:
-                return  # the order is told elsewhere
-            return
+def _certificate_of(key: Key, chain: list[x509.Certificate], entry: Certificate, where: str) -> x509.Certificate:
+    """The one that the key was made for, wherever it stands."""
+    mine = _public(key.public_key())
+    for certificate in chain:
+        if _public(certificate.public_key()) == mine:
+            return certificate
     raise _Wrong(
         f"the key does not belong to the certificate in `{entry.cert}`", "name the key that it was made for", where
     )
 
 
-def _in_order(chain: list[x509.Certificate], entry: Certificate, path: Path, work: Work) -> list[x509.Certificate]:
-    """The chain as clients take it: each certificate signed by the next."""
-    ordered, rest = [chain[0]], chain[1:]
+def _public(key: CertificatePublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _in_order(
+    own: x509.Certificate, chain: list[x509.Certificate], entry: Certificate, path: Path, work: Work
+) -> list[x509.Certificate]:
+    """The chain as clients take it: each certificate before its issuer."""
+    ordered = [own]
+    rest = [other for other in chain if other is not own]
     while issuer := next((other for other in rest if other.subject == ordered[-1].issuer), None):
         rest.remove(issuer)
         ordered.append(issuer)
     if rest:
         names = ", ".join(f"`{_subject(other)}`" for other in rest)
-        work.warn(path, f"`{entry.cert}` holds {names}, which nothing in the chain is signed by", "leave it out")
+        work.warn(path, f"`{entry.cert}` holds {names}, by which nothing in the chain is signed", "leave it out")
     elif ordered != chain:
-        work.warn(path, f"the chain in `{entry.cert}` is out of order; it is sent in order", "write each before its issuer")
+        what = f"the chain in `{entry.cert}` is out of order; it is sent in order"
+        work.warn(path, what, "write each certificate before its issuer")
     return ordered
 
 
 def _look_over(loaded: _Loaded, entry: Certificate, path: Path, work: Work) -> None:
     """What clients will not like; nothing of it keeps Tidegate from starting, since the next start may be at 3 a.m."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     for certificate in loaded.chain:
         whose = f"`{entry.cert}`" if certificate is loaded.chain[0] else f"`{_subject(certificate)}` in `{entry.cert}`"
         until, since = certificate.not_valid_after_utc, certificate.not_valid_before_utc
@@ -252,9 +255,7 @@ def _look_over(loaded: _Loaded, entry: Certificate, path: Path, work: Work) -> N
     for signed, issuer in zip(loaded.chain, loaded.chain[1:], strict=False):
         try:
             signed.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            work.warn(path, f"`{_subject(issuer)}` has not signed `{_subject(signed)}`", "put the right chain together")
-        except Exception:  # noqa: BLE001 — InvalidSignature, which is of no common kind
+        except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
             work.warn(path, f"`{_subject(issuer)}` has not signed `{_subject(signed)}`", "put the right chain together")
     if len(loaded.chain) == 1 and last.issuer != last.subject and _has_issuer_url(last):
         work.warn(
@@ -304,9 +305,11 @@ def _ocsp(entry: Certificate, at: Path, work: Work, loaded: _Loaded) -> str:
     if single.serial_number != loaded.chain[0].serial_number:
         raise _Wrong(f"`{entry.ocsp}` is about another certificate", "fetch the answer anew", "ocsp")
     if single.certificate_status is not ocsp_answers.OCSPCertStatus.GOOD:
-        work.warn(path, f"`{entry.ocsp}` says that the certificate is {single.certificate_status.name.lower()}", "renew it")
+        work.warn(
+            path, f"`{entry.ocsp}` says that the certificate is {single.certificate_status.name.lower()}", "renew it"
+        )
     until = single.next_update_utc
-    if until is not None and until < datetime.datetime.now(datetime.UTC):
+    if until is not None and until < dt.datetime.now(dt.UTC):
         work.warn(path, f"`{entry.ocsp}` has expired on {until:%Y-%m-%d}; it is not sent", "fetch the answer anew")
         return ""
     return content.hex()

@@ -64,7 +64,9 @@ def redirect_routes(work: Work) -> list[plan.Route]:
         if isinstance(entry, Listener) and entry.redirect_https is not False:
             port = 443 if entry.redirect_https is True else entry.redirect_https
             name = f"redirect:{work.listeners[index].name}"
-            routes.append(own_route(work, [index], name, plan.PathPrefix(value="/"), plan.Https(port=port), logged=True))
+            routes.append(
+                own_route(work, [index], name, plan.PathPrefix(value="/"), plan.Https(port=port), logged=True)
+            )
     return routes
 
 

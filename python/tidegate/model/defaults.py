@@ -151,7 +151,7 @@ LOG_FLUSH = "100ms"
 """`tail -f` feels live, and a write carries many lines under load."""
 
 ADMIN_TIMEOUT = "45s"
-"""The admin API applies configurations and answers sums, in seconds at the most; an upgrade waits 30 for the new process."""
+"""The admin API applies configurations and answers sums, in seconds; an upgrade waits 30 for the new process."""
 
 ADMIN_BODY = "16MiB"
 """A configuration of 10,000 routes, posted whole, is a third of it."""

@@ -1,13 +1,14 @@
 //! One client connection: idle it owns no buffer; busy it borrows an exchange's memory from the worker.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tidegate_http1::proxy_protocol;
@@ -51,6 +52,23 @@ pub struct Connection {
     pub deadline: Deadline,
     /// How it counts among those of its client.
     pub place: ClientPlace,
+}
+
+impl Connection {
+    /// Lets time pass before the exchange goes on, unless the client breaks off meanwhile.
+    pub async fn pause(&self, worker: &Worker, time: Duration) -> Result<(), Failure> {
+        let mut over = pin!(tokio::time::sleep(time));
+        let paused = poll_fn(|cx| match over.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending if self.stream.poll_broken(cx) => {
+                Poll::Ready(Err(Failure::client(Cause::ClientGone)))
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        worker.look_at_clock();
+        paused
+    }
 }
 
 /// What a connection does after an exchange.
@@ -219,6 +237,11 @@ enum Head {
     Failed(Failure),
 }
 
+/// Whether HTTP/2 was agreed on, or is what the first bytes are.
+fn begins_http2(connection: &Connection, before: &[u8], bytes: &[u8]) -> bool {
+    connection.stream.alpn() == Some(HTTP2) || http2::is_preface(before, bytes)
+}
+
 /// Reads until a whole head has come. What follows the head stays in `exchange.input`.
 async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut Exchange) -> Head {
     let plan = worker.plan();
@@ -235,7 +258,7 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
     connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
     loop {
         let waiting = exchange.input.is_empty();
-        let read = std::future::poll_fn(|cx| {
+        let read = poll_fn(|cx| {
             let mut scratch = worker.scratch.borrow_mut();
             match connection.stream.poll_read(cx, &mut scratch) {
                 // A new connection counts as readable until it was read once.
@@ -254,7 +277,8 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
             Some(Ok(read))
-                if connection.expects_http2 && http2::is_preface(&exchange.input, &scratch[..read]) =>
+                if connection.expects_http2
+                    && begins_http2(connection, &exchange.input, &scratch[..read]) =>
             {
                 exchange.input.extend_from_slice(&scratch[..read]);
                 return Head::Http2;
@@ -287,7 +311,7 @@ async fn read_proxy_header(
     }
     connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
     loop {
-        let read = std::future::poll_fn(|cx| {
+        let read = poll_fn(|cx| {
             let mut scratch = worker.scratch.borrow_mut();
             match connection.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Ok(0)),
@@ -338,7 +362,7 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
     connection.deadline.set(answer::LINGER_MS);
     let mut taken = 0;
     let mut shut = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if !shut {
             match connection.stream.poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => shut = true,

@@ -22,7 +22,7 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
-    metrics::Metrics,
+    metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
     pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
@@ -113,6 +113,7 @@ impl Engine {
             bounds: abuse::Bounds::new(),
             overload: abuse::Overload::default(),
             draining: AtomicBool::new(false),
+            expiries: Mutex::default(),
             log: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
@@ -271,6 +272,7 @@ impl Engine {
             finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
         }
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
+        *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
@@ -395,6 +397,19 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until when the certificates of a plan are valid.
+fn expiries(plan: &Plan) -> Vec<Expiry> {
+    let listeners = plan.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let certificates = listeners.flat_map(|(listener, tls)| {
+        tls.certificates.iter().map(|certificate| Expiry {
+            listener: listener.name.clone(),
+            name: certificate.name.clone(),
+            not_after: certificate.not_after_s,
+        })
+    });
+    certificates.collect()
 }
 
 /// Whether a listener of one plan goes on as a listener of the next.

@@ -122,9 +122,10 @@ async fn journey(
     // how much
     let _permits = match stage::limit::admit(worker, plan, route, exchange) {
         Ok(admitted) => {
-            if let Some(wait) = admitted.wait {
-                tokio::time::sleep(wait).await;
-                worker.look_at_clock();
+            if let Some(wait) = admitted.wait
+                && let Err(failure) = connection.pause(worker, wait).await
+            {
+                return fail(connection, exchange, failure).await;
             }
             admitted.permits
         }

@@ -101,7 +101,13 @@ pub async fn run(
     let mut fresh = false;
     loop {
         exchange.attempts += 1;
-        let Some(mut attempt) = upstream.attempt(worker.now(), hash, &mut tried) else {
+        let mut attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        if attempt.is_none() {
+            let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
+            upstream.resolve(worker, wait, forward.bounded(timeouts.connect_ms)).await;
+            attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        }
+        let Some(mut attempt) = attempt else {
             let failure = Failure::upstream(Cause::NoEndpoint);
             return answer::fail(worker, plan, connection, exchange, Some(route), failure).await;
         };
@@ -122,9 +128,10 @@ pub async fn run(
         match fault.again.or_else(|| forward.again(exchange, &fault)) {
             Some(delay) => {
                 worker.metrics.retry(fault.name());
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                    worker.look_at_clock();
+                if !delay.is_zero()
+                    && let Err(failure) = connection.pause(worker, delay).await
+                {
+                    return forward.give_up(connection, exchange, failure).await;
                 }
             }
             None => return forward.give_up(connection, exchange, fault.failure).await,

@@ -86,17 +86,18 @@ pub async fn shake(
     };
     connection.deadline.set(plan.shared.plan.server.handshake_timeout_ms);
     let began = begin(&worker, &mut connection, exchange).await;
-    let session = match began.and_then(|()| server.connection().map_err(|_| HandshakeFault::Internal)) {
-        Ok(session) => session,
-        Err(fault) => {
-            worker.metrics.handshake_failed(fault.as_str());
-            let end = match fault {
-                HandshakeFault::PlainHttp => End::Answer(Failure::client(Cause::PlainHttp)),
-                _ => End::Close(Close::Handshake),
-            };
-            return (connection, Err(end));
-        }
-    };
+    let session =
+        match began.and_then(|()| server.connection(&exchange.input).map_err(|_| HandshakeFault::Internal)) {
+            Ok(session) => session,
+            Err(fault) => {
+                worker.metrics.handshake_failed(fault.as_str());
+                let end = match fault {
+                    HandshakeFault::PlainHttp => End::Answer(Failure::client(Cause::PlainHttp)),
+                    _ => End::Close(Close::Handshake),
+                };
+                return (connection, Err(end));
+            }
+        };
     let first = std::mem::take(&mut exchange.input);
     let mut tls = Tls::server(connection.stream, session, server.clone(), first);
     let shaken = poll_fn(|cx| match tls.poll_handshake(cx) {

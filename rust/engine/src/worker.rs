@@ -39,7 +39,7 @@ use crate::{
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
     log::{Lines, Log},
-    metrics::{Metrics, WorkerMetrics},
+    metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     pulse::{Deaths, Pulse},
     resolve::Resolver,
@@ -89,6 +89,8 @@ pub struct Shared {
     pub overload: abuse::Overload,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
+    /// Until when the certificates of the plan that runs are valid.
+    pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
     /// When the engine started, in seconds since 1970.

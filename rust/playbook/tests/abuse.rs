@@ -355,6 +355,30 @@ fn what_this_process_lacks_is_no_fault_of_the_endpoint() {
 }
 
 #[test]
+fn a_request_that_is_held_back_ends_when_its_client_breaks_off() {
+    let mut plan = plan();
+    plan["limits"] = json!([{
+        "name": "l", "key": [{"kind": "client_ip"}], "rate": {"tokens": 1, "per_ms": 10_000}, "burst": 1, "cost": 1,
+        "delay_ms": 60_000
+    }]);
+    plan["routes"][0]["limits"] = json!([0]);
+    play(plan, async |play| {
+        let first = play.client().await;
+        first.sends(GET).await;
+        play.upstream().await.sends(NO_CONTENT).await;
+        first.got(NO_CONTENT).await;
+        let held = play.client().await;
+        held.sends(GET).await;
+        play.passes(Duration::from_secs(1)).await;
+        assert_eq!(play.requests(), 1);
+        held.resets().await;
+        assert_eq!((play.requests(), play.refused("client_gone")), (2, 1));
+        play.passes(Duration::from_secs(30)).await;
+        play.no_upstream().await;
+    });
+}
+
+#[test]
 fn connections_are_closed_after_each_answer_where_none_is_kept() {
     let mut plan = plan();
     plan["server"]["keep_alive_ms"] = json!(0);

@@ -4,6 +4,7 @@ pub mod clients;
 pub mod descriptors;
 mod machine;
 pub mod overload;
+pub mod shadow;
 
 pub use clients::{ClientPlace, Clients};
 pub use descriptors::Descriptors;

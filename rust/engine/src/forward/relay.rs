@@ -50,6 +50,8 @@ impl Forward<'_> {
             // The answer came before the request's end; whether the rest still comes is seen at the end.
             next = Next::Close(Close::Unread);
         }
+        // An upstream that answered before it had the whole request may take the rest of it for another one.
+        let early = !upload.over;
         exchange.status = status;
         let before = exchange.to_client.len();
         let mut out = std::mem::take(&mut exchange.to_client);
@@ -85,7 +87,7 @@ impl Forward<'_> {
         match fate {
             Ok(()) => {
                 let surplus = !exchange.surplus.is_empty();
-                let whole = exchange.body.is_ended() && upload.over && !upload.broken;
+                let whole = exchange.body.is_ended() && upload.over && !upload.broken && !early;
                 if facts.keep_alive && whole && !surplus {
                     self.upstream.check_in(link, &attempt.endpoint, self.worker.now());
                 }

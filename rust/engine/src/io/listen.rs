@@ -20,6 +20,18 @@ use crate::handover::Held;
 /// Connections that the kernel may hold before they are accepted; it is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 
+/// How long the kernel goes on offering bytes to a client that acknowledges none, or whose window stays shut (tcp(7),
+/// `TCP_USER_TIMEOUT`). What was sent counts as gone for our own deadlines; without this a client that takes nothing
+/// keeps it in the kernel's memory for a quarter of an hour, also after the connection was closed.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Bytes that the kernel holds at most beyond what is on its way (tcp(7), `TCP_NOTSENT_LOWAT`). It would take up to 4 MB
+/// (`tcp_wmem`) and say that there is room again only when a third of that has gone: a slow client would cost that much,
+/// and look as if it took nothing for minutes.
+#[cfg(target_os = "linux")]
+const UNSENT_MOST: u32 = 128 * 1024;
+
 /// A bound socket that has not been given to a worker's reactor yet.
 #[derive(Debug)]
 pub enum Bound {
@@ -128,7 +140,11 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
         // `[::]` takes IPv4 as well, as people who write `:8080` expect.
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    socket.set_tcp_nodelay(true)?; // inherited by what is accepted
+    socket.set_tcp_nodelay(true)?; // inherited by what is accepted, as is the next
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MOST)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -300,6 +300,12 @@ pub(super) struct Page<'a> {
     out: &'a mut Vec<u8>,
 }
 
+impl<'a> Page<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+}
+
 impl Page<'_> {
     pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.head(name, help, "counter");

@@ -166,7 +166,7 @@ fn pem_fault(error: &rustls::pki_types::pem::Error) -> String {
 /// Takes every certificate. The handshake's signature is still checked, so that it is at least the certificate's owner
 /// who answers.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+pub(super) struct Unverified(pub(super) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Unverified {
     fn verify_server_cert(

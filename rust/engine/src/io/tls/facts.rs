@@ -74,7 +74,7 @@ impl Facts {
 }
 
 /// Whether a handshake has failed because no certificate would do. The library's own alert says another thing.
-pub(super) fn is_unknown_name(error: &Error) -> bool {
+pub(super) fn is_no_certificate(error: &Error) -> bool {
     matches!(error, Error::General(why) if why == "no server certificate chain resolved")
 }
 

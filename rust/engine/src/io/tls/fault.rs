@@ -48,11 +48,9 @@ pub enum HandshakeFault {
     NotTls,
     /// No certificate bears the name that was asked for.
     UnknownName,
-    /// No certificate with a signature that the client can check.
-    NoCertificate,
     /// No version of TLS in common.
     Version,
-    /// No suite, group or signature in common.
+    /// No suite, group or signature in common, with the keys that there are.
     NoCommonSuite,
     /// No protocol in common.
     NoCommonProtocol,
@@ -80,7 +78,6 @@ impl HandshakeFault {
             Self::PlainHttp => "plain_http",
             Self::NotTls => "not_tls",
             Self::UnknownName => "unknown_name",
-            Self::NoCertificate => "no_certificate",
             Self::Version => "version",
             Self::NoCommonSuite => "no_common_suite",
             Self::NoCommonProtocol => "no_common_protocol",
@@ -95,7 +92,7 @@ impl HandshakeFault {
 
     pub(super) fn of(error: &Error) -> Self {
         match error {
-            error if facts::is_unknown_name(error) => Self::NoCertificate,
+            error if facts::is_no_certificate(error) => Self::NoCommonSuite,
             Error::NoCertificatesPresented => Self::ClientCertificateMissing,
             Error::InvalidCertificate(
                 CertificateError::Expired
@@ -118,6 +115,8 @@ impl HandshakeFault {
             Error::NoApplicationProtocol => Self::NoCommonProtocol,
             Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired
+                // Hellos before TLS 1.2 have no such extension.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13

@@ -143,7 +143,7 @@ impl Tls {
 
     fn take_handshake(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<(), HandshakeEnd>> {
         if let Err(error) = self.take(bytes, &mut [], &mut 0) {
-            match (&self.whose, facts::is_unknown_name(&error)) {
+            match (&self.whose, facts::is_no_certificate(&error)) {
                 (Whose::Listener(_), true) => self.tell_unknown_name(cx),
                 _ => drop(self.poll_flush(cx)), // the alert that tells the peer
             }
@@ -174,10 +174,10 @@ impl Tls {
         match end {
             HandshakeEnd::Closed => HandshakeFault::ClosedByClient,
             HandshakeEnd::Io(_) => HandshakeFault::Broken,
-            HandshakeEnd::Tls(error) => match HandshakeFault::of(error) {
-                HandshakeFault::NoCertificate if self.is_name_unknown() => HandshakeFault::UnknownName,
-                fault => fault,
-            },
+            HandshakeEnd::Tls(error) if facts::is_no_certificate(error) && self.is_name_unknown() => {
+                HandshakeFault::UnknownName
+            }
+            HandshakeEnd::Tls(error) => HandshakeFault::of(error),
         }
     }
 
@@ -231,10 +231,6 @@ impl Tls {
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.connection.wants_write() {
-            // One that takes nothing more may still have something to say.
-            let _ = self.poll_flush(cx);
-        }
         loop {
             match self.connection.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -247,7 +243,10 @@ impl Tls {
             let taken = if self.pending.is_empty() {
                 // Ciphertext comes to the second half of the buffer, and what it says goes to the first.
                 let (plain, cipher) = buf.split_at_mut(buf.len() / 2);
-                let read = ready!(self.inner.poll_read(cx, cipher))?;
+                let read = match self.inner.poll_read(cx, cipher) {
+                    Poll::Ready(read) => read?,
+                    Poll::Pending => return self.waits(cx),
+                };
                 if read == 0 {
                     self.end_of_input();
                     continue;
@@ -265,6 +264,15 @@ impl Tls {
                 return Poll::Ready(Ok(filled));
             }
         }
+    }
+
+    /// Nothing is there to read. What is still to be said goes out now and not before, so that tickets go with the
+    /// first answer; whether it can is none of the reader's affairs.
+    fn waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.connection.wants_write() {
+            let _ = self.poll_flush(cx);
+        }
+        Poll::Pending
     }
 
     fn end_of_input(&mut self) {
@@ -315,9 +323,15 @@ impl Tls {
             if !waits || self.failed.is_some() || !self.pending.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.inner.poll_read_ready(cx))?;
+            if self.inner.poll_read_ready(cx)?.is_pending() {
+                return self.waits(cx);
+            }
             let mut bytes = [0; SMALL_READ];
-            match ready!(self.inner.poll_read(cx, &mut bytes))? {
+            let read = match self.inner.poll_read(cx, &mut bytes) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return self.waits(cx),
+            };
+            match read {
                 0 => self.end_of_input(),
                 read => {
                     if let Err(error) = self.take(&bytes[..read], &mut [], &mut 0) {

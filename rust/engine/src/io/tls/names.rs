@@ -57,7 +57,12 @@ impl Names {
         }
     }
 
-    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    /// The first that bears `name` and signs by one of `schemes`.
+    pub(super) fn choose(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         let group = name.and_then(|name| self.find(name)).unwrap_or(&self.otherwise);
         group.iter().find(|certificate| certificate.key.choose_scheme(schemes).is_some()).cloned()
     }
