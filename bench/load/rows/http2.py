@@ -1,4 +1,4 @@
-"""HTTP/2 in plain text, by h2load: answers of the proxy's own, and small proxied requests; many streams on few connections."""
+"""HTTP/2 in plain text, by h2load: local answers and small proxied requests, many streams on few connections."""
 
 from __future__ import annotations
 
