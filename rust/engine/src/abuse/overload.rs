@@ -138,7 +138,7 @@ pub fn watch(shared: Weak<Shared>) {
                 continue;
             }
             looks = looks.wrapping_add(1);
-            if overload.level() > Level::Calm && looks % TRIM_EVERY == 0 {
+            if overload.level() > Level::Calm && looks.is_multiple_of(TRIM_EVERY) {
                 give_back();
             }
             // What is resident holds everything; bodies that were promised room may not have come yet.
