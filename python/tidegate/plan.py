@@ -63,6 +63,12 @@ VariableName = Literal[
     "duration",
     "time",
     "protocol",
+    "tls_version",
+    "tls_cipher",
+    "tls_client_subject",
+    "tls_client_san",
+    "tls_client_verified",
+    "sni",
     "dollar",
 ]
 
@@ -146,11 +152,13 @@ class Server(Part, frozen=True, kw_only=True):
 
     head_bytes: int
     head_fields: int
+    handshake_timeout_ms: int
     head_timeout_ms: int
     body_timeout_ms: int
     send_timeout_ms: int
     keep_alive_ms: int
     keep_alive_requests: int
+    max_streams: int
     tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
@@ -165,13 +173,47 @@ class Server(Part, frozen=True, kw_only=True):
     abuse: Abuse
 
 
+class Certificate(Part, frozen=True, kw_only=True):
+    """A certificate with its chain and its key."""
+
+    name: str
+    names: list[str]
+    chain: str
+    key: str
+    ocsp: str
+    not_after_s: int
+
+    def __repr__(self) -> str:
+        return f"Certificate({self.name}, names={self.names})"  # the key is for nobody's eyes
+
+
+class ClientCertificates(Part, frozen=True, kw_only=True):
+    """Certificates of clients."""
+
+    ca: str
+    required: bool
+
+
+class ListenerTls(Part, frozen=True, kw_only=True):
+    """TLS on a listener."""
+
+    certificates: list[Certificate]
+    unknown_name: Literal["first", "refuse"]
+    client: ClientCertificates | None
+    profile: Literal["modern", "intermediate"]
+    tickets_s: int
+    hsts: str
+
+
 class Listener(Part, frozen=True, kw_only=True):
     """One listening socket."""
 
     name: str
     address: Address
     proxy_protocol: bool
+    http2: bool
     admin: bool
+    tls: ListenerTls | None
 
 
 class PathPrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -374,11 +416,17 @@ class Builtin(Part, tag_field="kind", tag="builtin", frozen=True, kw_only=True):
     name: Literal["healthz", "readyz", "metrics", "not_found"]
 
 
+class Https(Part, tag_field="kind", tag="https", frozen=True, kw_only=True):
+    """The same over TLS."""
+
+    port: int
+
+
 class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
     """The route's hook answers."""
 
 
-Action = Forward | Redirect | Respond | Builtin | AiRoute | HookAction
+Action = Forward | Redirect | Respond | Https | Builtin | AiRoute | HookAction
 
 
 class Route(Part, frozen=True, kw_only=True):
@@ -552,6 +600,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     name: str
     endpoints: list[Endpoint]
     balance: Balance
+    protocol: Literal["http1", "http2", "auto"]
     tls: UpstreamTls | None
     pool: Pool
     passive: PassiveHealth | None

@@ -28,6 +28,9 @@ class Server(Noun, frozen=True, kw_only=True):
     head_fields: Annotated[
         int, Meta(ge=1, le=1000, description="More header lines than this are refused with 431.")
     ] = defaults.HEAD_FIELDS
+    handshake_timeout: Annotated[
+        Duration, about("From a connection to the end of its TLS handshake, else it is closed.")
+    ] = defaults.HANDSHAKE_TIMEOUT
     head_timeout: Annotated[Duration, about("From the first byte of a request to the end of its head, else 408.")] = (
         defaults.HEAD_TIMEOUT
     )
@@ -41,6 +44,9 @@ class Server(Noun, frozen=True, kw_only=True):
     keep_alive_requests: Annotated[OrNone, about("Requests on one connection before it is closed; 0 for no bound.")] = (
         defaults.KEEP_ALIVE_REQUESTS
     )
+    max_streams: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)], about("Streams that an HTTP/2 connection may have open at once.")
+    ] = defaults.MAX_STREAMS
     tunnel_idle: Annotated[Duration, about("How long a tunnel (WebSocket) may be silent in both directions.")] = (
         defaults.TUNNEL_IDLE
     )

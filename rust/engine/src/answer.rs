@@ -9,9 +9,11 @@ use crate::{
     ai,
     body::poll_flush,
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure},
-    io::listen::Accepted,
+    grpc, handshake,
+    io::listen::{Accepted, Detached},
     log::number::push_decimal,
     prepare::PreparedRoute,
     worker::{Worker, WorkerPlan},
@@ -57,6 +59,7 @@ pub async fn fail(
     route: Option<&PreparedRoute>,
     failure: Failure,
 ) -> Next {
+    let failure = drain::failure(worker, failure);
     exchange.failed(failure);
     let cause = failure.cause;
     let closes = matches!(
@@ -79,7 +82,14 @@ pub async fn fail(
     };
     let mut body = std::mem::take(&mut exchange.problem);
     let speaks = route.and_then(|route| ai::dialect(route, exchange));
+    let mut status = cause.status();
     let content_type: &[u8] = match speaks {
+        None if grpc::is_call(&exchange.head) => {
+            body.clear();
+            status = 200;
+            grpc::write_failure(failure, &mut exchange.fields);
+            b"application/grpc"
+        }
         None => {
             problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
             b"application/problem+json"
@@ -100,7 +110,7 @@ pub async fn fail(
         }
     };
     let fields = std::mem::take(&mut exchange.fields);
-    let answer = Answer { status: cause.status(), content_type, fields: &fields, body: &body };
+    let answer = Answer { status, content_type, fields: &fields, body: &body };
     write(worker, plan, exchange, route, answer, next);
     exchange.problem = body;
     exchange.fields = fields;
@@ -153,6 +163,7 @@ fn write(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, route, &mut out);
     if let Some(route) = route {
         route.write_response_edits(worker, plan, exchange, &mut out);
     }
@@ -238,8 +249,8 @@ fn turned_away(crowd: Crowd) -> Vec<u8> {
 pub fn turn_away(accepted: Accepted, crowd: Crowd) {
     use std::io::Write as _;
     match accepted.detach() {
-        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(&turned_away(crowd))),
-        Ok(Accepted::Unix(mut stream)) => drop(stream.write(&turned_away(crowd))),
+        Ok(Detached::Tcp(mut stream, _)) => drop(stream.write(&turned_away(crowd))),
+        Ok(Detached::Unix(mut stream)) => drop(stream.write(&turned_away(crowd))),
         _ => {}
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     connection::Next,
     exchange::Exchange,
     failure::{Cause, Failure},
+    handshake,
     prepare::PreparedRoute,
     upstream::Endpoint,
     variables::Variables,
@@ -212,6 +213,7 @@ fn via(received: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(match received {
         Version::Http10 => b"Via: 1.0 tidegate\r\n",
         Version::Http11 => b"Via: 1.1 tidegate\r\n",
+        Version::Http2 => b"Via: 2.0 tidegate\r\n",
     });
 }
 
@@ -288,12 +290,15 @@ fn response_fields(
     let server = &plan.shared.plan.server;
     let id_header = server.request_id.header.as_bytes();
     let tells_id = server.request_id.respond && !id_header.is_empty();
-    if route.response_edits.is_empty() && !tells_id {
+    let hsts = handshake::hsts(plan, exchange, Some(route));
+    if route.response_edits.is_empty() && !tells_id && hsts.is_empty() {
         copy_response_fields(head, out, |_| false);
     } else {
         copy_response_fields(head, out, |field| {
             let name = head.slice(field.name);
-            (tells_id && name.eq_ignore_ascii_case(id_header)) || route.response_edits.removes(name)
+            (tells_id && name.eq_ignore_ascii_case(id_header))
+                || (!hsts.is_empty() && name.eq_ignore_ascii_case(handshake::HSTS))
+                || route.response_edits.removes(name)
         });
     }
     if head.known(Known::Date).is_none() {
@@ -303,6 +308,9 @@ fn response_fields(
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(&exchange.fields);
+    if !hsts.is_empty() {
+        push_field(out, handshake::HSTS, hsts.as_bytes());
+    }
     if tells_id {
         push_field(out, id_header, exchange.request_id().as_bytes());
     }

@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,10 +15,14 @@ use tidegate_http1::proxy_protocol;
 
 use crate::{
     abuse::{self, ClientPlace, Level},
-    answer,
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
-    io::Stream,
+    handshake, http2,
+    io::{
+        Stream,
+        tls::{Facts, HTTP2},
+    },
     timer::Deadline,
     worker::{Listening, Worker},
 };
@@ -35,6 +40,12 @@ pub struct Connection {
     pub exchanges: u32,
     /// A PROXY header must come first.
     pub expects_proxy: bool,
+    /// The first bytes may be HTTP/2's.
+    pub expects_http2: bool,
+    /// A TLS handshake must come first, behind the PROXY header if there is one.
+    pub expects_tls: bool,
+    /// What the handshake has settled; `None` on plain connections.
+    pub tls: Option<Arc<Facts>>,
     /// The admin listener's: not drained, not counted.
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
@@ -96,8 +107,16 @@ pub enum Close {
     Unread,
     /// A tunnel ended.
     Tunnel,
+    /// No TLS came about.
+    Handshake,
     /// The connection itself failed.
     Broken,
+    /// An HTTP/2 client did what ends a connection.
+    Http2(tidegate_http2::Reason),
+    /// Tidegate ends, and what was under way is cut.
+    Shutdown,
+    /// A bug in Tidegate ended the exchange.
+    Panicked,
 }
 
 impl Close {
@@ -116,7 +135,11 @@ impl Close {
             Self::Delimited => "delimited",
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
+            Self::Handshake => "handshake",
             Self::Broken => "broken",
+            Self::Http2(reason) => reason.as_str(),
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 }
@@ -131,6 +154,23 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 Err(close) => break close,
             }
         }
+        if connection.expects_tls {
+            // Boxed: it is large, and comes once in a connection's life.
+            let shaken = Box::pin(handshake::shake(worker.clone(), connection, &mut exchange)).await;
+            connection = shaken.0;
+            match shaken.1 {
+                Ok(()) => {
+                    connection.expects_tls = false;
+                    connection.expects_http2 = connection.stream.alpn() == Some(HTTP2);
+                }
+                Err(handshake::End::Close(close)) => break close,
+                Err(handshake::End::Answer(failure)) => {
+                    exchange.input.clear();
+                    exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+                    break Close::Refused;
+                }
+            }
+        }
         match read_head(&worker, &mut connection, &mut exchange).await {
             Head::Complete => {}
             Head::Nothing => {
@@ -138,6 +178,13 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 return Some(connection);
             }
             Head::End(close) => break close,
+            Head::Http2 => {
+                let first = std::mem::take(&mut exchange.input);
+                worker.return_exchange(exchange);
+                let close = Box::pin(http2::serve(&worker, connection, &first)).await;
+                worker.metrics.close(close.as_str());
+                return None;
+            }
             Head::Failed(failure) => {
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
                 break Close::Refused;
@@ -152,6 +199,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         connection.exchanges = connection.exchanges.saturating_add(1);
         match exchange::run(&worker, &mut connection, &mut exchange).await {
             Next::Close(close) => break close,
+            Next::KeepAlive if connection.stream.is_single() => break Close::Asked,
             Next::KeepAlive if exchange.input.is_empty() => {
                 worker.return_exchange(exchange);
                 return Some(connection);
@@ -159,6 +207,12 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             Next::KeepAlive => {}
         }
     };
+    if connection.stream.is_single() {
+        http2::finish(&mut connection.stream, close);
+        worker.return_exchange(exchange);
+        return None;
+    }
+    let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
     let ends_here = matches!(
@@ -177,8 +231,15 @@ enum Head {
     Complete,
     /// There was nothing to read after all: the connection is still idle.
     Nothing,
+    /// The client speaks HTTP/2; what has come of it stands in `exchange.input`.
+    Http2,
     End(Close),
     Failed(Failure),
+}
+
+/// Whether HTTP/2 was agreed on, or is what the first bytes are.
+fn begins_http2(connection: &Connection, before: &[u8], bytes: &[u8]) -> bool {
+    connection.stream.alpn() == Some(HTTP2) || http2::is_preface(before, bytes)
 }
 
 /// Reads until a whole head has come. What follows the head stays in `exchange.input`.
@@ -215,8 +276,21 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
+            Some(Ok(read))
+                if connection.expects_http2
+                    && begins_http2(connection, &exchange.input, &scratch[..read]) =>
+            {
+                exchange.input.extend_from_slice(&scratch[..read]);
+                return Head::Http2;
+            }
             Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.look_at_clock()) {
-                Ok(true) => return Head::Complete,
+                Ok(true) => {
+                    connection.expects_http2 = false;
+                    if connection.stream.is_single() {
+                        exchange.came_by_http2();
+                    }
+                    return Head::Complete;
+                }
                 Ok(false) => {}
                 Err(refusal) => return Head::Failed(refusal.into()),
             },
@@ -313,6 +387,8 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
 pub struct Task<F, M> {
     worker: Rc<Worker>,
     admin: bool,
+    /// It is a connection, not one of many streams on one.
+    counted: bool,
     phase: Phase<F>,
     slots: Slots<F>,
     serve: M,
@@ -337,7 +413,8 @@ where
 {
     /// A task for a connection that has just been accepted.
     pub fn new(worker: Rc<Worker>, connection: Connection, slots: Slots<F>, serve: M) -> Self {
-        Self { worker, admin: connection.admin, phase: Phase::Idle(connection), slots, serve }
+        let counted = !connection.stream.is_single();
+        Self { worker, admin: connection.admin, counted, phase: Phase::Idle(connection), slots, serve }
     }
 
     fn start(&self, connection: Connection) -> Pin<Box<F>> {
@@ -405,8 +482,10 @@ where
 
 impl<F, M> Drop for Task<F, M> {
     fn drop(&mut self) {
-        self.worker.uncount(self.admin);
-        self.worker.metrics.connection_closed();
+        if self.counted {
+            self.worker.uncount(self.admin);
+            self.worker.metrics.connection_closed();
+        }
     }
 }
 
@@ -414,7 +493,7 @@ impl<F, M> Drop for Task<F, M> {
 fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if is_given_up(worker, connection) => Poll::Ready(Some(Close::Overload)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),

@@ -1,6 +1,12 @@
 //! The journey of a request, in order: the table of contents of the product.
 
-use std::rc::Rc;
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+};
 
 use tidegate_http1::request_facts;
 use tidegate_plan::Action;
@@ -10,8 +16,9 @@ use crate::{
     ai,
     answer::{self, Answer},
     connection::{Close, Connection, Next},
+    drain,
     failure::{Cause, Failure},
-    forward,
+    forward, handshake,
     prepare::PreparedRoute,
     record,
     stage::{self, hook::Ruling},
@@ -24,10 +31,28 @@ pub use crate::memory::Exchange;
 pub async fn run(worker: &Rc<Worker>, connection: &mut Connection, exchange: &mut Exchange) -> Next {
     let plan = worker.plan();
     exchange.enter(worker, &plan, connection);
-    let next = journey(worker, &plan, connection, exchange).await;
+    let next = match caught(journey(worker, &plan, connection, exchange)).await {
+        Some(next) => next,
+        None => {
+            worker.panicked();
+            exchange.failed(Failure::gateway(Cause::Panicked));
+            Next::Close(Close::Panicked)
+        }
+    };
+    drain::name(worker, exchange);
     hide_key(&plan, exchange);
     record::write(worker, &plan, connection, exchange);
     next
+}
+
+/// What a journey comes to; `None` where it panics. So that exchange is recorded too, and nothing else ends with it.
+async fn caught(journey: impl Future<Output = Next>) -> Option<Next> {
+    let mut journey = pin!(journey);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| journey.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }
 
 /// A key in the query is for nobody's eyes: where the record is written, stars take its place.
@@ -60,6 +85,8 @@ async fn journey(
     connection: &mut Connection,
     exchange: &mut Exchange,
 ) -> Next {
+    #[cfg(feature = "memory")]
+    crate::fault::here(crate::fault::Place::Exchange);
     // What is asked, and may it be asked like that?
     let facts = match request_facts(&exchange.head) {
         Ok(facts) => facts,
@@ -75,6 +102,9 @@ async fn journey(
         Ok(index) => &plan.shared.routes[index as usize],
         Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
     };
+    if let Err(failure) = handshake::check_host(plan, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
     let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
         answer::fail(worker, plan, connection, exchange, Some(route), failure).await
     };

@@ -29,6 +29,10 @@ pub enum Cause {
     Refused(Refusal),
     /// The path can't be normalised.
     BadPath(&'static str),
+    /// Plain HTTP came to a listener for TLS.
+    PlainHttp,
+    /// Another host was asked for than the one that the connection was made for, where clients show certificates.
+    Misdirected,
     /// No route takes it.
     NoRoute,
     /// The client's address is not let in.
@@ -111,6 +115,10 @@ pub enum Cause {
     UpstreamCut,
     /// The response's body stalled.
     UpstreamStalled,
+    /// Tidegate ends: at once, or because the time to drain is over.
+    Shutdown,
+    /// A bug in Tidegate.
+    Panicked,
 }
 
 impl Cause {
@@ -119,6 +127,8 @@ impl Cause {
         match self {
             Self::Refused(refusal) => refusal.as_str(),
             Self::BadPath(name) | Self::BadChunk(name) => name,
+            Self::PlainHttp => "plain_http",
+            Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
@@ -159,6 +169,8 @@ impl Cause {
             Self::UnexpectedUpgrade => "unexpected_upgrade",
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamStalled => "upstream_stalled",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -166,7 +178,8 @@ impl Cause {
     pub fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
-            Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
+            Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone | Self::PlainHttp => 400,
+            Self::Misdirected => 421,
             Self::NoRoute => 404,
             Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
             Self::Unauthorized | Self::KeyExpired => 401,
@@ -177,8 +190,9 @@ impl Cause {
             | Self::HeadTimeout
             | Self::SendTimeout
             | Self::SendTooSlow => 408,
-            Self::HookUpstream => 500,
-            Self::TooManyKeys
+            Self::HookUpstream | Self::Panicked => 500,
+            Self::Shutdown
+            | Self::TooManyKeys
             | Self::Overloaded
             | Self::OutOfDescriptors
             | Self::BodiesFull
@@ -208,6 +222,8 @@ impl Cause {
             Self::Refused(refusal) => refusal.detail(),
             Self::BadPath(_) => "The path can't be read in one way only.",
             Self::BadChunk(_) => "The body's chunks are not framed as RFC 9112 section 7.1 has it.",
+            Self::PlainHttp => "This port takes TLS; the request came in plain HTTP.",
+            Self::Misdirected => "This connection was made for another host.",
             Self::NoRoute => "No route takes this request.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
@@ -245,6 +261,8 @@ impl Cause {
                 "The upstream's answer is not valid HTTP."
             }
             Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
+            Self::Shutdown => "The gateway ends before the answer could come to its end.",
+            Self::Panicked => "The gateway failed.",
         }
     }
 }

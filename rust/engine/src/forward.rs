@@ -17,6 +17,7 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
+    grpc,
     prepare::PreparedRoute,
     tunnel,
     upstream::{Attempt, Link, Upstream, Wait},
@@ -86,7 +87,9 @@ pub async fn run(
     upstream: &Upstream,
 ) -> Next {
     let timeouts = &route.plan.timeouts;
-    let due = (timeouts.total_ms > 0).then(|| worker.now() + u64::from(timeouts.total_ms) * 1_000_000);
+    let total = (timeouts.total_ms > 0).then(|| u64::from(timeouts.total_ms) * 1_000_000);
+    let asked = if grpc::is_call(&exchange.head) { grpc::timeout(&exchange.head) } else { None };
+    let due = total.into_iter().chain(asked).min().map(|most| worker.now().saturating_add(most));
     let forward = Forward { worker, plan, route, facts, upstream, due };
     exchange.upstream = Some(upstream.name.clone());
     if route.plan.retry.attempts > 1 && !exchange.body.is_received() {
@@ -228,6 +231,11 @@ impl Forward<'_> {
                     return Err(lost(failure, Some(tidegate_upstream::Cause::Reset)));
                 }
                 Received::End => return Err(lost(Failure::upstream(Cause::UpstreamCut), None)),
+                // Nothing was done with it (RFC 9113 §8.7): as if it had never been sent.
+                Received::Refused => {
+                    let failure = Failure::upstream(Cause::UpstreamReset);
+                    return Err(fault(failure, Some(tidegate_upstream::Cause::Connect), false, reused));
+                }
                 Received::Timeout(failure) => {
                     let slow = failure.cause == Cause::UpstreamTimeout;
                     return Err(lost(failure, slow.then_some(tidegate_upstream::Cause::Timeout)));
@@ -346,6 +354,9 @@ impl Forward<'_> {
                 }
             }
             match link.stream.poll_read(cx, &mut scratch) {
+                Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    Poll::Ready(Received::Refused)
+                }
                 Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Received::End),
                 Poll::Ready(Ok(read)) => Poll::Ready(Received::Bytes(read)),
                 Poll::Pending if connection.deadline.poll_passed(cx) => {
@@ -443,7 +454,7 @@ impl Forward<'_> {
     /// Passes on `103 Early Hints` and the like; `100 Continue` only to a client that waits for it (RFC 9110 §15.2).
     fn relay_informational(&self, exchange: &mut Exchange) {
         let wanted = exchange.response.status != 100 || self.facts.expect_continue;
-        if exchange.head.version == Version::Http11 && wanted {
+        if exchange.head.version != Version::Http10 && wanted {
             let mut out = std::mem::take(&mut exchange.to_client);
             compose::informational(exchange, &mut out);
             exchange.to_client = out;
@@ -521,6 +532,7 @@ enum Heads {
 enum Received {
     Bytes(usize),
     End,
+    Refused,
     Timeout(Failure),
     ClientFault(Failure),
 }

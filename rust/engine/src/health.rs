@@ -72,12 +72,15 @@ struct Manner {
 #[derive(Debug)]
 struct Running {
     manner: Manner,
-    task: AbortHandle,
+    /// It ends with this.
+    _task: Option<background::Task>,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
+#[cfg(test)]
+impl Running {
+    /// Tells one task from another.
+    fn task(&self) -> Option<usize> {
+        self._task.as_ref().map(background::Task::number)
     }
 }
 
@@ -227,11 +230,10 @@ impl State {
         if forgotten {
             self.changed();
         }
-        let Some(runtime) = background::handle() else { return };
         for (subject, manner) in wanted {
             running.entry(subject).or_insert_with_key(|subject| {
-                let task = check(Arc::downgrade(self), subject.clone(), manner.clone());
-                Running { manner, task: runtime.spawn(task).abort_handle() }
+                let (state, subject, how) = (Arc::downgrade(self), subject.clone(), manner.clone());
+                Running { manner, _task: background::spawn_local(move || check(state, subject, how)) }
             });
         }
     }

@@ -7,6 +7,8 @@ use crate::{log::Log, metrics::Gauges, worker::Shared};
 /// Prometheus text.
 pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
     shared.metrics.render(&gauges(shared), out);
+    let expiries = shared.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+    crate::metrics::render_expiries(&expiries, out);
 }
 
 /// One JSON object.

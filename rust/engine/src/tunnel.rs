@@ -70,7 +70,9 @@ pub async fn run(
         Poll::Ready(())
     })
     .await;
-    if let Some(cause) = late {
+    if worker.timers.is_cut() {
+        exchange.failed(Failure::gateway(Cause::Shutdown));
+    } else if let Some(cause) = late {
         exchange.failed(Failure::client(cause));
     }
     exchange.bytes_sent = down.bytes;

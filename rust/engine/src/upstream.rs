@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
-use tidegate_plan::{Address, Balance};
+use tidegate_plan::{Address, Balance, UpstreamProtocol};
 use tidegate_upstream::{
     Admission, Change, Cluster, EndpointSpec, EndpointState, IdlePool, Outcome, Passive, PoolLimits,
     RetryBudget, Ticket, Tried,
@@ -25,10 +25,11 @@ use crate::{
     gates::{Door, Permit, Place},
     io::{
         self, ConnectFault, Stream, Target,
-        tls::{Client, Fault, Secure},
+        tls::{Client, Fault, HTTP2, Secure},
     },
     metrics::WorkerMetrics,
     resolve::Name,
+    sessions::{Opening, Sessions},
     stage,
     timer::Deadline,
     worker::{Shared, Worker, WorkerPlan},
@@ -89,6 +90,8 @@ pub struct Endpoint {
     pub slot: u32,
     secure: Option<Secure>,
     door: Option<Arc<Door>>,
+    /// HTTP/2 connections, where it may speak that.
+    sessions: Rc<Sessions>,
     /// Requests of this worker that wait at the door, and how they are told of an idle connection.
     waiting: Cell<u32>,
     returned: Notify,
@@ -109,6 +112,16 @@ pub struct Link {
     pub reused: bool,
     born: u64,
     permit: Option<Permit>,
+}
+
+/// What a request finds at an endpoint that may speak HTTP/2.
+enum Joined<'a> {
+    /// A stream of its own.
+    Link(Link),
+    /// It is the one that opens a connection.
+    Opening(Opening<'a>),
+    /// The endpoint speaks HTTP/1.1.
+    Not,
 }
 
 /// Whoever waits for a connection: until when, and whether there still is somebody.
@@ -253,6 +266,9 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
         let Link { stream, born, permit, .. } = link;
+        if stream.is_single() {
+            return;
+        }
         // Somebody on another worker waits for room, and nobody here could use this connection.
         let wanted_elsewhere =
             endpoint.waiting.get() == 0 && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
@@ -262,6 +278,15 @@ impl Upstream {
         self.idle.borrow_mut().checkin(endpoint.key, Idle { stream, permit }, born, now);
         if endpoint.waiting.get() > 0 {
             endpoint.returned.notify_one();
+        }
+    }
+
+    /// Whether a connection that has just been opened is one for many streams.
+    fn speaks_http2(&self, stream: &Stream) -> bool {
+        match self.plan.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
         }
     }
 
@@ -352,6 +377,7 @@ impl Upstream {
             authority: member.authority.clone(),
             target,
             key,
+            sessions: Rc::default(),
             waiting: Cell::new(0),
             returned: Notify::new(),
         }
@@ -386,6 +412,11 @@ impl Attempt<'_> {
             worker.metrics.pool_hit(self.upstream.slot);
             return Ok(link);
         }
+        let opening = match self.join(worker, wait, bounded(connect_ms)).await? {
+            Joined::Link(link) => return Ok(link),
+            Joined::Opening(opening) => Some(opening),
+            Joined::Not => None,
+        };
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
@@ -424,7 +455,50 @@ impl Attempt<'_> {
             );
             Failure::upstream(cause)
         })?;
-        Ok(Link { stream, reused: false, born: worker.now(), permit })
+        let born = worker.now();
+        let Some(_opening) = opening else { return Ok(Link { stream, reused: false, born, permit }) };
+        let sessions = &self.endpoint.sessions;
+        if !self.upstream.speaks_http2(&stream) {
+            sessions.found_old();
+            return Ok(Link { stream, reused: false, born, permit });
+        }
+        sessions.add(&worker.rc(), stream, self.upstream.plan.pool.idle_ms, permit);
+        let stream = sessions.stream().ok_or(Failure::upstream(Cause::ConnectFailed))?;
+        Ok(Link { stream: Stream::H2(stream), reused: false, born, permit: None })
+    }
+
+    /// Where the endpoint speaks HTTP/2: a stream on a connection that there is, be it that somebody else has
+    /// to open it first, or the right to open one.
+    async fn join(&self, worker: &Worker, wait: Wait<'_>, connect_ms: u32) -> Result<Joined<'_>, Failure> {
+        let sessions = &self.endpoint.sessions;
+        let mut set = false;
+        loop {
+            if self.upstream.plan.protocol == UpstreamProtocol::Http1 || sessions.is_old() {
+                return Ok(Joined::Not);
+            }
+            if let Some(stream) = sessions.stream() {
+                worker.metrics.pool_hit(self.upstream.slot);
+                let stream = Stream::H2(stream);
+                return Ok(Joined::Link(Link { stream, reused: true, born: worker.now(), permit: None }));
+            }
+            if let Some(opening) = sessions.begin() {
+                return Ok(Joined::Opening(opening));
+            }
+            if !std::mem::replace(&mut set, true) {
+                wait.deadline.set(connect_ms);
+            }
+            let mut opened = pin!(sessions.opened());
+            poll_fn(|cx| match opened.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Ok(())),
+                Poll::Pending if wait.deadline.poll_passed(cx) => {
+                    Poll::Ready(Err(Failure::upstream(Cause::ConnectTimeout)))
+                }
+                Poll::Pending if wait.is_gone(cx) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
+                Poll::Pending => Poll::Pending,
+            })
+            .await?;
+            worker.look_at_clock();
+        }
     }
 
     /// Waits for room at the endpoint's door, or for a connection that comes back.

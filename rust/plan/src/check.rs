@@ -79,7 +79,7 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
                 require(ai.is_some(), "ai", || "an AI route needs it".into())?;
                 indices(&on.guards, ai.map_or(0, |ai| ai.guards.len()), &here("action.guards"))?;
             }
-            Action::Builtin { .. } => {}
+            Action::Builtin { .. } | Action::Https { .. } => {}
         }
     }
     if let Some(ai) = &plan.ai {
@@ -90,6 +90,13 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require(names.insert(&listener.name), &format!("listeners[{at}].name"), || {
             format!("{:?} names another listener already", listener.name)
         })?;
+        if let Some(tls) = &listener.tls {
+            let here = |part: &str| format!("listeners[{at}].tls.{part}");
+            require(!tls.certificates.is_empty(), &here("certificates"), || "needs at least one".into())?;
+            require(matches!(tls.tickets_s, 0 | 60..=43_200), &here("tickets_s"), || {
+                "must be 0 or 60 to 43200".into()
+            })?;
+        }
     }
     for (at, upstream) in plan.upstreams.iter().enumerate() {
         require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || {

@@ -20,6 +20,7 @@ mod route;
 mod secret;
 mod server;
 mod template;
+mod tls;
 mod upstream;
 
 pub use abuse::{Abuse, Memory};
@@ -43,9 +44,10 @@ pub use route::{
 pub use secret::Secret;
 pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};
+pub use tls::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 pub use upstream::{
     ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamTls,
+    Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 use serde::Deserialize;

@@ -12,6 +12,8 @@ pub struct Server {
     pub head_bytes: u32,
     /// More field lines than this are refused with 431.
     pub head_fields: u32,
+    /// From a connection to the end of its TLS handshake, else it is closed.
+    pub handshake_timeout_ms: u32,
     /// From the first byte of a request to the end of its head, else 408.
     pub head_timeout_ms: u32,
     /// Between two reads of a request body, else 408.
@@ -22,6 +24,8 @@ pub struct Server {
     pub keep_alive_ms: u32,
     /// Requests on one connection before it is closed; 0 for no bound.
     pub keep_alive_requests: u32,
+    /// Streams that an HTTP/2 connection may have open at once.
+    pub max_streams: u32,
     /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
     pub tunnel_idle_ms: u32,
     /// How long a drain waits for exchanges under way before it cuts them.

@@ -27,8 +27,10 @@ use crate::{
     answer::{self, Answer, push_field},
     body::{Body, poll_flush},
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure, Side},
+    handshake,
     timer::Deadline,
 };
 
@@ -330,7 +332,7 @@ async fn events(
 ) -> Relayed {
     let Desk { worker, plan, ai, .. } = desk;
     let model = &ai.plan.models[call.model as usize];
-    let chunked = exchange.head.version == Version::Http11;
+    let chunked = exchange.head.version != Version::Http10;
     let read = exchange.skip_body();
     let mut next = exchange.after(worker, plan, connection);
     if !read {
@@ -459,6 +461,7 @@ async fn events(
         (true, Some(_)) => Outcome::Cut,
         (true, None) => Outcome::Ok,
     };
+    let failure = failure.map(|failure| drain::failure(worker, failure));
     if let Some(failure) = failure {
         exchange.failed(failure);
         call.facts.reason = failure.cause.as_str();
@@ -519,6 +522,7 @@ fn head(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, Some(route), &mut out);
     route.write_response_edits(worker, plan, exchange, &mut out);
     if chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

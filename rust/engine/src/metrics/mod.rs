@@ -6,6 +6,7 @@
 
 mod ai;
 mod blocks;
+mod expiry;
 mod histogram;
 mod reasons;
 mod render;
@@ -16,6 +17,7 @@ mod worker;
 use std::sync::Arc;
 
 pub use ai::AiCall;
+pub use expiry::{Expiry, render as render_expiries};
 pub use worker::WorkerMetrics;
 
 use slots::Slots;

@@ -26,6 +26,7 @@ pub(super) fn object(metrics: &Metrics, gauges: &Gauges) -> Vec<u8> {
     json.field("memory_budget_bytes", gauges.memory.1);
     json.field("requests", metrics.sum(|worker| worker.requests.value()));
     json.field("panics", metrics.sum(|worker| worker.panics.value()));
+    json.field("worker_restarts", metrics.sum(|worker| worker.restarts.value()));
     json.field("accept_errors", metrics.sum(|worker| worker.accept_errors.value()));
     let closed = metrics.sum(|worker| worker.closed.value());
     let opened = metrics.sum(|worker| worker.opened.value());

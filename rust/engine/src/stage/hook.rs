@@ -133,6 +133,7 @@ async fn call(
         query: head.slice(head.query).to_vec(),
         host: exchange.host.clone(),
         scheme: std::str::from_utf8(variables.scheme()).unwrap_or("http"),
+        tls: exchange.tls.clone(),
         client_ip: exchange.client_text.clone(),
         request_id: exchange.request_id().to_owned(),
         route: route.plan.name.clone(),
