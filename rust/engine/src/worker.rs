@@ -709,7 +709,12 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
         Ok(place) => place,
         Err(crowd) => {
             worker.metrics.refusal(crowd.as_str());
-            answer::turn_away(accepted, crowd);
+            let plan = worker.plan();
+            let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
+            // Within TLS an answer would cost a handshake, which is what there is no room for.
+            if listener.is_some_and(|listener| listener.tls.is_none()) {
+                answer::turn_away(accepted, crowd);
+            }
             return;
         }
     };
