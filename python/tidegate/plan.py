@@ -121,6 +121,32 @@ class RequestId(Part, frozen=True, kw_only=True):
     respond: bool
 
 
+class MemoryOff(Part, tag_field="kind", tag="off", frozen=True, kw_only=True):
+    """Nobody looks."""
+
+
+class MemoryShare(Part, tag_field="kind", tag="share", frozen=True, kw_only=True):
+    """A share of what the machine gives."""
+
+    percent: int
+
+
+class MemoryBytes(Part, tag_field="kind", tag="bytes", frozen=True, kw_only=True):
+    """So much."""
+
+    bytes: int
+
+
+class Abuse(Part, frozen=True, kw_only=True):
+    """What clients may cost."""
+
+    min_body_rate: int
+    min_send_rate: int
+    rate_grace_ms: int
+    connections_per_client: int
+    memory: MemoryOff | MemoryShare | MemoryBytes
+
+
 class Server(Part, frozen=True, kw_only=True):
     """Bounds and manners that all listeners share."""
 
@@ -132,6 +158,7 @@ class Server(Part, frozen=True, kw_only=True):
     send_timeout_ms: int
     keep_alive_ms: int
     keep_alive_requests: int
+    max_streams: int
     tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
@@ -143,6 +170,7 @@ class Server(Part, frozen=True, kw_only=True):
     server_name: str
     merge_slashes: bool
     limit_keys: int
+    abuse: Abuse
 
 
 class Certificate(Part, frozen=True, kw_only=True):
@@ -183,6 +211,7 @@ class Listener(Part, frozen=True, kw_only=True):
     name: str
     address: Address
     proxy_protocol: bool
+    http2: bool
     admin: bool
     tls: ListenerTls | None
 
@@ -571,6 +600,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     name: str
     endpoints: list[Endpoint]
     balance: Balance
+    protocol: Literal["http1", "http2", "auto"]
     tls: UpstreamTls | None
     pool: Pool
     passive: PassiveHealth | None

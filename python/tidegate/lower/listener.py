@@ -36,6 +36,7 @@ def lower_listeners(work: Work) -> None:
                 name=entry.name or entry.address,
                 address=address,
                 proxy_protocol=entry.proxy_protocol,
+                http2=entry.http2,
                 admin=False,
                 tls=lower_tls(entry.tls, (*path, "tls"), work),
             ),
@@ -84,6 +85,7 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
                 name=CONTROL,
                 address=plan.AddressUnix(path=control_socket),
                 proxy_protocol=False,
+                http2=True,
                 admin=True,
                 tls=None,
             )
@@ -93,7 +95,7 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     if not isinstance(written, bool) or written:
         for text, path in each(defaults.ADMIN_ADDRESS if isinstance(written, bool) else written, ("admin",)):
             address = bind(text, path, work)
-            made = plan.Listener(name=text, address=address, proxy_protocol=False, admin=True, tls=None)
+            made = plan.Listener(name=text, address=address, proxy_protocol=False, http2=True, admin=True, tls=None)
             _add(work, made, path)
             if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
                 work.warn(

@@ -32,6 +32,9 @@ class Listener(Noun, frozen=True, kw_only=True):
             "`server.trusted_proxies` are taken."
         ),
     ] = False
+    http2: Annotated[
+        bool, about("Whether HTTP/2 is spoken: offered within TLS, and taken from clients that begin with it.")
+    ] = True
     tls: Annotated[ListenerTls | None, about("How its connections are secured; plain unless given.")] = None
     redirect_https: Annotated[
         bool | Annotated[int, Meta(ge=1, le=65535)],

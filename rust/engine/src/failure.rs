@@ -61,12 +61,18 @@ pub enum Cause {
     BadChunk(&'static str),
     /// The body did not come in time.
     BodyTimeout,
+    /// The body came, but too slowly.
+    BodyTooSlow,
     /// The head did not come in time.
     HeadTimeout,
     /// The client ended the connection before its request was whole.
     ClientGone,
     /// The client does not take the response.
     SendTimeout,
+    /// The client takes the response, but too slowly.
+    SendTooSlow,
+    /// There is too little memory left to serve it.
+    Overloaded,
     /// The hook refused.
     HookRefused,
     /// The hook raised.
@@ -83,6 +89,8 @@ pub enum Cause {
     ConnectFailed,
     /// No connection in time.
     ConnectTimeout,
+    /// No connection, because this process has no descriptor, port or memory for it.
+    OutOfDescriptors,
     /// A connection, but no TLS.
     TlsHandshakeFailed,
     /// The upstream's certificate is not one that is trusted for it.
@@ -107,6 +115,10 @@ pub enum Cause {
     UpstreamCut,
     /// The response's body stalled.
     UpstreamStalled,
+    /// Tidegate ends: at once, or because the time to drain is over.
+    Shutdown,
+    /// A bug in Tidegate.
+    Panicked,
 }
 
 impl Cause {
@@ -130,9 +142,12 @@ impl Cause {
             Self::TooManyKeys => "too_many_keys",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
+            Self::BodyTooSlow => "body_too_slow",
             Self::HeadTimeout => "head_timeout",
             Self::ClientGone => "client_gone",
             Self::SendTimeout => "send_timeout",
+            Self::SendTooSlow => "send_too_slow",
+            Self::Overloaded => "overloaded",
             Self::HookRefused => "hook_refused",
             Self::HookFailed => "hook_failed",
             Self::HookTimeout => "hook_timeout",
@@ -141,6 +156,7 @@ impl Cause {
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::OutOfDescriptors => "out_of_descriptors",
             Self::TlsHandshakeFailed => "tls_handshake_failed",
             Self::TlsCertificateRefused => "tls_certificate_refused",
             Self::UpstreamFull => "upstream_full",
@@ -153,6 +169,8 @@ impl Cause {
             Self::UnexpectedUpgrade => "unexpected_upgrade",
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamStalled => "upstream_stalled",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -167,9 +185,16 @@ impl Cause {
             Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
-            Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
-            Self::HookUpstream => 500,
-            Self::TooManyKeys
+            Self::BodyTimeout
+            | Self::BodyTooSlow
+            | Self::HeadTimeout
+            | Self::SendTimeout
+            | Self::SendTooSlow => 408,
+            Self::HookUpstream | Self::Panicked => 500,
+            Self::Shutdown
+            | Self::TooManyKeys
+            | Self::Overloaded
+            | Self::OutOfDescriptors
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -211,9 +236,14 @@ impl Cause {
             Self::TooManyInFlight | Self::TooManyKeys => "Too many requests are in flight already.",
             Self::BodyTooLarge => "The request's body is larger than is taken here.",
             Self::BodyTimeout => "The request's body did not come in time.",
+            Self::BodyTooSlow => "The request's body came too slowly.",
             Self::HeadTimeout => "The request's head did not come in time.",
             Self::ClientGone => "The request ended before it was whole.",
             Self::SendTimeout => "The response was not taken in time.",
+            Self::SendTooSlow => "The response was taken too slowly.",
+            Self::Overloaded | Self::OutOfDescriptors => {
+                "The gateway has no room for this request at present."
+            }
             Self::HookRefused => "The request was refused by policy.",
             Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
                 "The policy of this route could not be asked."
@@ -231,6 +261,8 @@ impl Cause {
                 "The upstream's answer is not valid HTTP."
             }
             Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
+            Self::Shutdown => "The gateway ends before the answer could come to its end.",
+            Self::Panicked => "The gateway failed.",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request, parse_request_after};
-use tidegate_message::{Known, RequestHead, ResponseHead};
+use tidegate_message::{Known, RequestHead, ResponseHead, Version};
 use tidegate_plan::ForwardedStyle;
 use tidegate_route::Captures;
 
@@ -234,6 +234,16 @@ impl Exchange {
             None => self.seen = self.input.len(),
         }
         Ok(head.is_some())
+    }
+
+    /// The head was made out of an HTTP/2 stream: its line says so, as logs show it.
+    pub fn came_by_http2(&mut self) {
+        self.head.version = Version::Http2;
+        let at = self.head.target.end as usize + 1;
+        let text = Version::Http2.as_str().as_bytes();
+        if let Some(written) = self.head.bytes.get_mut(at..at + text.len()) {
+            written.copy_from_slice(text);
+        }
     }
 
     /// Notes who is there, once the head has come.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
 use tidegate_http1::Limits;
-use tidegate_limit::{Concurrency, Quota, Table};
+use tidegate_limit::{Concurrency, LeastRate, Quota, Table};
 use tidegate_message::Field;
-use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError};
+use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError, UpstreamProtocol};
 use tidegate_route::{HeaderEdits, Rewriter, Router, Template};
 use tidegate_upstream::RetryPolicy;
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     ai::prepare::PreparedAi,
     exchange::Exchange,
-    io::tls::{Client, HTTP1, Server},
+    io::tls::{Client, HTTP1, HTTP2, Server},
     log::{Format, Log},
     metrics::Metrics,
     stage::auth::Auth,
@@ -32,6 +32,10 @@ pub struct Prepared {
     pub head_limits: Limits,
     /// Bounds on response heads.
     pub response_limits: Limits,
+    /// Of request bodies.
+    pub least_body_rate: LeastRate,
+    /// Of what clients take of responses.
+    pub least_send_rate: LeastRate,
     /// Peers whose word on the client is taken.
     pub trusted: CidrSet,
     /// By index of the listener; listeners with the same routes share one.
@@ -220,6 +224,8 @@ impl Prepared {
                 head_bytes: server.head_bytes as usize,
                 head_fields: server.head_fields as usize,
             },
+            least_body_rate: LeastRate::new(server.abuse.min_body_rate, server.abuse.rate_grace_ms),
+            least_send_rate: LeastRate::new(server.abuse.min_send_rate, server.abuse.rate_grace_ms),
             response_limits: Limits { head_bytes: RESPONSE_HEAD_BYTES, head_fields: RESPONSE_HEAD_FIELDS },
             trusted,
             routers,
@@ -273,7 +279,12 @@ fn upstream_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc
             let at = before.plan.upstreams.iter().position(|kept| kept.name == upstream.name)?;
             before.upstream_tls.get(at)?.as_ref()
         });
-        Client::new(tls, &upstream.name, &[HTTP1], kept)
+        let offered: &[&[u8]] = match upstream.protocol {
+            UpstreamProtocol::Http1 => &[HTTP1],
+            UpstreamProtocol::Http2 => &[HTTP2],
+            UpstreamProtocol::Auto => &[HTTP2, HTTP1],
+        };
+        Client::new(tls, &upstream.name, offered, kept)
             .map(Some)
             .map_err(|refused| rejected(format!("upstreams[{index}].tls.{}", refused.part), refused.why))
     };
@@ -288,7 +299,7 @@ fn listener_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc
             let at = before.plan.listeners.iter().position(|kept| kept.name == listener.name)?;
             before.listener_tls.get(at)?.as_ref()
         });
-        Server::new(tls, &listener.name, false, kept)
+        Server::new(tls, &listener.name, listener.http2, kept)
             .map(Some)
             .map_err(|refused| rejected(format!("listeners[{index}].tls.{}", refused.part), refused.why))
     };

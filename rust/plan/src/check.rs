@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Plan, SCHEMA, check_ai};
+use crate::{Action, Memory, Plan, SCHEMA, check_ai};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     require((1..=1 << 24).contains(&plan.server.limit_keys), "server.limit_keys", || {
         "must be 1 to 16777216".into()
     })?;
+    if let Memory::Share { percent } = plan.server.abuse.memory {
+        require((1..=100).contains(&percent), "server.abuse.memory.percent", || "must be 1 to 100".into())?;
+    }
     for (at, route) in plan.routes.iter().enumerate() {
         let here = |part: &str| format!("routes[{at}].{part}");
         indices(&route.listeners, plan.listeners.len(), &here("listeners"))?;

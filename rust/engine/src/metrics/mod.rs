@@ -60,6 +60,10 @@ pub struct Gauges {
     pub log_lines_dropped: u64,
     /// Calls that wait for Python.
     pub hook_calls_waiting: u64,
+    /// What is given up for want of memory: 0 to 3.
+    pub overload_level: u64,
+    /// Bytes of memory that the process takes, and may take (0 for no bound).
+    pub memory: (u64, u64),
 }
 
 impl Metrics {

@@ -99,6 +99,20 @@ fn process(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     page.sample("tidegate_log_lines_dropped_total", &[], gauges.log_lines_dropped);
     page.counter("tidegate_panics_total", "Exchanges that ended in a panic, each a bug in Tidegate.");
     page.sample("tidegate_panics_total", &[], metrics.sum(|worker| worker.panics.value()));
+    page.counter(
+        "tidegate_worker_restarts_total",
+        "Workers that panicked outside of an exchange and began anew, each a bug in Tidegate.",
+    );
+    page.sample("tidegate_worker_restarts_total", &[], metrics.sum(|worker| worker.restarts.value()));
+    page.gauge(
+        "tidegate_overload_level",
+        "What is given up for want of memory: 0 nothing, to 3 new requests.",
+    );
+    page.sample("tidegate_overload_level", &[], gauges.overload_level);
+    page.gauge("tidegate_memory_bytes", "Resident memory at the last look; 0 where nobody looks.");
+    page.sample("tidegate_memory_bytes", &[], gauges.memory.0);
+    page.gauge("tidegate_memory_budget_bytes", "Memory that the process may take; 0 for no bound.");
+    page.sample("tidegate_memory_budget_bytes", &[], gauges.memory.1);
 }
 
 fn requests(metrics: &Metrics, page: &mut Page<'_>) {

@@ -23,6 +23,7 @@ pub struct WorkerMetrics {
     pub(super) closed: Counter,
     pub(super) accept_errors: Counter,
     pub(super) panics: Counter,
+    pub(super) restarts: Counter,
     pub(super) durations: Coarse,
     pub(super) fine: Fine,
     pub(super) statuses: Box<[Counter]>,
@@ -82,6 +83,7 @@ impl WorkerMetrics {
             closed: Counter::default(),
             accept_errors: Counter::default(),
             panics: Counter::default(),
+            restarts: Counter::default(),
             durations: Coarse::default(),
             fine: Fine::new(),
             statuses: (0..STATUSES).map(|_| Counter::default()).collect(),
@@ -158,6 +160,11 @@ impl WorkerMetrics {
     /// An exchange panicked.
     pub fn panicked(&self) {
         self.panics.add(1);
+    }
+
+    /// The worker panicked outside of an exchange and began anew.
+    pub fn restarted(&self) {
+        self.restarts.add(1);
     }
 
     /// An attempt at an endpoint ended; `nanoseconds` are those to the response's head, 0 where there was none.

@@ -27,6 +27,9 @@ pub use server::Server;
 /// HTTP/1.1, as ALPN names it.
 pub const HTTP1: &[u8] = b"http/1.1";
 
+/// HTTP/2, as ALPN names it.
+pub const HTTP2: &[u8] = b"h2";
+
 /// Ciphertext that is read at once where no caller's buffer is at hand: handshakes and what comes to idle connections.
 const SMALL_READ: usize = 8 * 1024;
 

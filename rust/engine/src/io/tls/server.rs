@@ -13,7 +13,7 @@ use rustls::{
 };
 use tidegate_plan::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 
-use super::{Refused, names::Names};
+use super::{HTTP1, HTTP2, Refused, names::Names};
 
 /// What all connections to one listener share.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Server {
         };
         let mut config = building.with_cert_resolver(names.clone());
         config.alpn_protocols =
-            if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+            if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let tickets = tickets(plan, before)?;
         match &tickets {
