@@ -15,6 +15,7 @@ MAY_USE: dict[str, set[str]] = {
     "message": set(),
     "plan": {"serde", "serde_json"},
     "http1": {"message", "httparse", "memchr"},
+    "http2": {"memchr"},
     "route": {"message", "plan", "regex", "regex-automata", "regex-syntax", "memchr", "xxhash-rust"},
     "auth": {"sha2", "subtle"},
     "limit": {"bytemuck"},
@@ -25,9 +26,9 @@ MAY_USE: dict[str, set[str]] = {
         *("base64", "crc32fast", "hmac", "sha2"),  # Converse is signed, and comes in frames
     },
     "engine": {
-        *("message", "plan", "http1", "route", "auth", "limit", "journal", "upstream", "dialect", "guard", "prompt"),
+        *("message", "plan", "http1", "http2", "route", "auth", "limit", "journal", "upstream", "dialect", "guard", "prompt"),
         *("fastrand", "hickory-resolver", "libc", "memchr", "quick_cache", "socket2", "tokio", "xxhash-rust"),
-        *("rustls", "rustls-native-certs"),
+        *("rustls", "rustls-native-certs", "x509-parser"),
     },
     "guard": {"plan", "aho-corasick", "memchr", "regex", "regex-syntax"},
     "prompt": {"plan", "jsonschema", "minijinja", "serde_json", "xxhash-rust"},
@@ -42,6 +43,7 @@ ONLY: dict[str, set[str]] = {
     "libc": {"engine", "journal"},
     "hickory-resolver": {"engine"},
     "rustls": {"engine"},
+    "x509-parser": {"engine"},
     "pyo3": {"py"},
     "serde": {"plan", "dialect"},
     "serde_json": {"plan", "dialect", "playbook", "prompt"},
