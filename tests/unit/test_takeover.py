@@ -56,7 +56,7 @@ def test_a_new_process_that_serves_is_let_go_with_all_that_is_shared() -> None:
 
 def test_a_new_process_that_does_not_serve_in_time_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(upgrade, "READY_S", 0.7)
-    act = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); import time; time.sleep(100)"
+    act = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); channel.recv(1)"
     error = fails(script(act))
     assert error.reason is Reason.NOT_READY
     assert "0.7 s" in error.detail
@@ -166,7 +166,8 @@ def test_a_stuck_worker_stops_the_watchdog_until_it_turns_again(
         scene.engine.pulse = (60_000, False)
         await until(lambda: "has not turned for 60000 ms" in capsys.readouterr().err)
         count = len(told)
-        await asyncio.sleep(0.1)
+        until_late = asyncio.get_running_loop().time() + 0.1  # the watchdog's time, twice
+        await until(lambda: asyncio.get_running_loop().time() > until_late)
         assert len(told) == count
         scene.engine.pulse = (20, False)
         await until(lambda: len(told) > count)

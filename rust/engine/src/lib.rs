@@ -25,6 +25,7 @@ mod handover;
 mod health;
 pub mod hooks;
 pub mod io;
+mod life;
 mod log;
 mod memory;
 mod metrics;
