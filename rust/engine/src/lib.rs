@@ -29,6 +29,7 @@ mod health;
 pub mod hooks;
 mod http2;
 pub mod io;
+mod life;
 mod log;
 mod memory;
 mod metrics;

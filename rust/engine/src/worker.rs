@@ -3,16 +3,12 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
-    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,7 +17,6 @@ use tokio::{
         Notify,
         mpsc::{UnboundedReceiver, UnboundedSender},
     },
-    task::LocalSet,
     time::Instant,
 };
 
@@ -38,10 +33,11 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
+    life::{Alarm, End},
     log::{Lines, Log},
     metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
-    pulse::{Deaths, Pulse},
+    pulse::Pulse,
     resolve::Resolver,
     timer::{TICK, Timers},
     upstream::Upstream,
@@ -307,56 +303,6 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
-/// their queues waits for it. One that does so again and again gives up, and the process ends.
-pub fn run(
-    index: usize,
-    shared: Arc<Shared>,
-    prepared: Arc<Prepared>,
-    mut inbox: UnboundedReceiver<Message>,
-) {
-    let mut deaths = Deaths::default();
-    let mut prepared = prepared;
-    loop {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
-                shared.pulse.give_up();
-                return;
-            }
-        };
-        let local = LocalSet::new();
-        let again = deaths.any();
-        let life = main(index, shared.clone(), prepared.clone(), &mut inbox, again);
-        let ended = catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, life)));
-        // Whatever is still open is cut when the local set goes.
-        drop(local);
-        if matches!(ended, Ok(End::Stopped)) {
-            return;
-        }
-        shared.metrics.worker(index).restarted();
-        if deaths.too_many() {
-            let text = format!("worker {index} panics again and again: the process ends");
-            crate::log::tell("error", "worker_lost", &text);
-            shared.pulse.give_up();
-            return;
-        }
-        let text = format!("worker {index} panicked and begins anew; this is a bug in Tidegate");
-        crate::log::tell("error", "worker_restarted", &text);
-        prepared = shared.serving().prepared.clone().unwrap_or(prepared);
-    }
-}
-
-/// How a worker's own task ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// As it was told to.
-    Stopped,
-    /// A task that all of it needs has panicked.
-    Broken,
-}
-
 /// A worker's own task: what it is told, and the ticks of its wheel.
 pub async fn main(
     index: usize,
@@ -607,20 +553,13 @@ impl Listeners {
 
     /// Opens the sockets anew that this worker had before it panicked.
     fn reopen(&mut self) {
-        let worker = self.worker.clone();
-        let (index, workers) = (worker.index, worker.shared.loads.len());
-        let serving = worker.shared.serving();
-        let Some(prepared) = serving.prepared.clone() else { return };
-        let mut bound = Vec::new();
-        for (at, held) in serving.held.iter().enumerate() {
-            match held.of_worker(index, workers) {
-                Ok(sockets) if sockets.is_empty() => {}
-                Ok(sockets) => bound.push((at as u32, sockets)),
-                Err(error) => crate::log::tell("error", "listener", &format!("worker {index}: {error}")),
-            }
+        let shared = self.worker.shared.clone();
+        let serving = shared.serving();
+        let bound = serving.of_worker(self.worker.index, shared.loads.len());
+        if let Some(prepared) = serving.prepared.clone() {
+            drop(serving);
+            self.change(&prepared, bound);
         }
-        drop(serving);
-        self.change(&prepared, bound);
     }
 
     /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
@@ -648,7 +587,7 @@ impl Listeners {
 
 /// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
 async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
-    let _alarm = Alarm(&worker);
+    let _alarm = Alarm::new(&worker.broken);
     loop {
         #[cfg(feature = "memory")]
         crate::fault::here(crate::fault::Place::Accept);
@@ -656,7 +595,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             biased;
             accepted = acceptor.accept() => accepted,
             () = listening.closed.notified() => {
-                while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
+                while let Some(Ok(accepted)) = acceptor.accept_at_once().await {
                     place(&worker, &serve, &listening, accepted);
                 }
                 listening.closed.notify_one(); // for the listener's next socket, where there are several
@@ -675,27 +614,6 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             }
         }
     }
-}
-
-/// Ends the worker where the task panics that it stands in: a listener that nobody accepts from is worse than connections that are cut.
-struct Alarm<'a>(&'a Worker);
-
-impl Drop for Alarm<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.broken.notify_one();
-        }
-    }
-}
-
-/// What `future` has to say now, if anything.
-async fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
