@@ -26,7 +26,20 @@ MAY_USE: dict[str, set[str]] = {
         *("base64", "crc32fast", "hmac", "sha2"),  # Converse is signed, and comes in frames
     },
     "engine": {
-        *("message", "plan", "http1", "http2", "route", "auth", "limit", "journal", "upstream", "dialect", "guard", "prompt"),
+        *(
+            "message",
+            "plan",
+            "http1",
+            "http2",
+            "route",
+            "auth",
+            "limit",
+            "journal",
+            "upstream",
+            "dialect",
+            "guard",
+            "prompt",
+        ),
         *("fastrand", "hickory-resolver", "libc", "memchr", "quick_cache", "socket2", "tokio", "xxhash-rust"),
         *("rustls", "rustls-native-certs", "x509-parser"),
     },
