@@ -399,7 +399,8 @@ class Gateway:
         before = self._compiled
         if compiled.workers != before.workers:
             say("the number of workers changes with the next start, not with a reload", "warn")
-        if (compiled.plan, compiled.functions) == (before.plan, before.functions):
+        parts = [(ready.plan, ready.functions, ready.trust) for ready in (compiled, before)]
+        if parts[0] == parts[1]:
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
             if self.ai is not None and compiled.ai is not None:
@@ -502,6 +503,7 @@ class Gateway:
                     {"name": listener.name, "address": address, "admin": listener.admin}
                     for listener, address in listeners
                 ],
+                "certificates": [shown._asdict() for shown in self._compiled.certificates],
                 "routes": self._compiled.routes,
                 **ai,
             },

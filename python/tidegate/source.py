@@ -16,6 +16,7 @@ from tidegate.inherit import show
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory
+from tidegate.watch import digest
 
 if TYPE_CHECKING:
     from tidegate.load import Loaded
@@ -41,6 +42,15 @@ class PlanListener(NamedTuple):
     """As configured, in the form that sockets tell theirs: `1.2.3.4:80`, `[::1]:80`, `unix:/path`."""
 
 
+class ShownCertificate(NamedTuple):
+    """One certificate of a listener, for status."""
+
+    listener: str
+    name: str
+    names: list[str]
+    not_after_s: int
+
+
 class Compiled(NamedTuple):
     """A configuration, ready to run."""
 
@@ -55,10 +65,13 @@ class Compiled(NamedTuple):
     summary: str
     warnings: list[str]
     place: Callable[[str], Place]
+    certificates: list[ShownCertificate] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     journal: str | None = None
     """Where usage records go."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
+    trust: str = ""
+    """What the files with authorities, certificates and keys hold that the plan names, digested."""
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -136,7 +149,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files), *_trust_files(lowered.plan)],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
@@ -242,8 +255,21 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            certificates=[
+                ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
+                for listener in plan.listeners
+                if listener.tls is not None
+                for shown in listener.tls.certificates
+            ],
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
+            trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
+
+
+def _trust_files(plan: "Plan") -> list[str]:
+    """Files that the engine reads with the plan: authorities, and certificates and keys of our own."""
+    told = [upstream.tls for upstream in plan.upstreams if upstream.tls is not None]
+    return sorted({path for tls in told for path in (tls.ca, *(tls.client or ())) if path})
 
 
 def discover() -> str | None:

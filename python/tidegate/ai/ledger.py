@@ -288,7 +288,7 @@ def _sums(records: Iterable[Record]) -> list[tuple[Any, ...]]:
         values = (
             1, record.counted, record.input or 0, record.cache_read or 0, record.cache_write_5m or 0,
             record.cache_write_1h or 0, record.output or 0, record.reasoning or 0, record.audio_in or 0,
-            record.audio_out or 0, record.images or 0, usd // USD_UNIT, usd % USD_UNIT, record.usd is None,
+            record.audio_out or 0, record.images or 0, usd // USD_UNIT, usd % USD_UNIT, record.unpriced,
         )  # fmt: skip
         for at, value in enumerate(values):
             if value:

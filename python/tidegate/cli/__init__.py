@@ -73,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
     prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
     prices.add_argument("--json", action="store_true", help="as JSON, in picodollars")
+    from tidegate.cli import setup
+
+    setup.add(verbs, _verb)
     version = _verb(verbs, "version", "print the version", "look", "version")
     version.add_argument("--all", action="store_true", help="those of the engine and of the libraries too")
     return top

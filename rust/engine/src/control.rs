@@ -16,13 +16,14 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
+    abuse,
     gates::Gates,
     handover::{Held, Inherited, Serving},
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
     life,
-    metrics::Metrics,
+    metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
     pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
@@ -110,7 +111,10 @@ impl Engine {
             admin_connections: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             held_bodies: AtomicU64::new(0),
+            bounds: abuse::Bounds::new(),
+            overload: abuse::Overload::default(),
             draining: AtomicBool::new(false),
+            expiries: Mutex::default(),
             log: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
@@ -144,6 +148,7 @@ impl Engine {
         let prepared = Arc::new(Prepared::new(plan, None, 1, &self.shared.metrics)?);
         let bound = self.bind(&prepared, &[], inherited)?;
         state.generation = 1;
+        abuse::overload::watch(Arc::downgrade(&self.shared));
         for (index, inbox) in std::mem::take(&mut state.inboxes).into_iter().enumerate() {
             let (shared, prepared) = (self.shared.clone(), prepared.clone());
             let thread = std::thread::Builder::new()
@@ -257,6 +262,7 @@ impl Engine {
             }
         }
         *self.shared.serving() = Serving { prepared: Some(prepared.clone()), held };
+        abuse::apply(&self.shared, &prepared);
         self.shared.health.watch(&prepared.plan, &prepared.upstream_tls, &self.shared.resolver);
         for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
@@ -267,6 +273,7 @@ impl Engine {
             finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
         }
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
+        *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
@@ -323,6 +330,12 @@ impl Engine {
     /// Whether the workers live.
     pub fn workers(&self) -> Pulses {
         self.shared.pulse.health(self.shared.now())
+    }
+
+    /// What the process takes of memory, as a test says.
+    #[cfg(feature = "memory")]
+    pub fn takes_memory(&self, bytes: u64) {
+        self.shared.overload.observe(bytes);
     }
 
     /// Client connections that are open, but for those to admin listeners.
@@ -385,6 +398,19 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until when the certificates of a plan are valid.
+fn expiries(plan: &Plan) -> Vec<Expiry> {
+    let listeners = plan.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let certificates = listeners.flat_map(|(listener, tls)| {
+        tls.certificates.iter().map(|certificate| Expiry {
+            listener: listener.name.clone(),
+            name: certificate.name.clone(),
+            not_after: certificate.not_after_s,
+        })
+    });
+    certificates.collect()
 }
 
 /// Whether a listener of one plan goes on as a listener of the next.

@@ -12,12 +12,13 @@ use tidegate_http1::request_facts;
 use tidegate_plan::Action;
 
 use crate::{
+    abuse::{self, Level},
     ai,
     answer::{self, Answer},
     connection::{Close, Connection, Next},
     drain,
     failure::{Cause, Failure},
-    forward,
+    forward, handshake,
     prepare::PreparedRoute,
     record,
     stage::{self, hook::Ruling},
@@ -92,12 +93,18 @@ async fn journey(
         Err(refusal) => return answer::fail(worker, plan, connection, exchange, None, refusal.into()).await,
     };
     exchange.expect(&facts);
+    if let Err(failure) = abuse::admit_request(worker, connection, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
 
     // match
     let route = match stage::matching::find(plan, exchange) {
         Ok(index) => &plan.shared.routes[index as usize],
         Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
     };
+    if let Err(failure) = handshake::check_host(plan, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
     let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
         answer::fail(worker, plan, connection, exchange, Some(route), failure).await
     };
@@ -115,9 +122,10 @@ async fn journey(
     // how much
     let _permits = match stage::limit::admit(worker, plan, route, exchange) {
         Ok(admitted) => {
-            if let Some(wait) = admitted.wait {
-                tokio::time::sleep(wait).await;
-                worker.look_at_clock();
+            if let Some(wait) = admitted.wait
+                && let Err(failure) = connection.pause(worker, wait).await
+            {
+                return fail(connection, exchange, failure).await;
             }
             admitted.permits
         }
@@ -185,13 +193,18 @@ async fn own_answer(
 impl Exchange {
     /// What becomes of the connection after this exchange, when all of the request was read.
     pub fn after(&self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) -> Next {
-        let most = plan.shared.plan.server.keep_alive_requests;
+        let server = &plan.shared.plan.server;
+        let most = server.keep_alive_requests;
         if !self.keep_alive {
             Next::Close(Close::Asked)
         } else if worker.draining.get() && !connection.admin {
             Next::Close(Close::Drain)
         } else if most > 0 && connection.exchanges >= most {
             Next::Close(Close::Requests)
+        } else if server.keep_alive_ms == 0 {
+            Next::Close(Close::KeepAliveOff)
+        } else if worker.level.get() >= Level::Idle && !connection.admin {
+            Next::Close(Close::Overload)
         } else {
             Next::KeepAlive
         }

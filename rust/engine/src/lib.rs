@@ -6,9 +6,11 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod abuse;
 mod ai;
 mod answer;
 mod background;
+mod balance;
 mod body;
 mod compose;
 mod connection;
@@ -21,9 +23,12 @@ mod failure;
 pub mod fault;
 mod forward;
 mod gates;
+mod grpc;
 mod handover;
+mod handshake;
 mod health;
 pub mod hooks;
+mod http2;
 pub mod io;
 mod life;
 mod log;
@@ -33,6 +38,7 @@ mod prepare;
 mod pulse;
 mod record;
 mod resolve;
+mod sessions;
 mod stage;
 mod telemetry;
 mod timer;
@@ -40,6 +46,7 @@ mod tunnel;
 mod upstream;
 mod variables;
 mod worker;
+mod worker_plan;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;

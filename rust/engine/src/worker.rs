@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -21,34 +21,35 @@ use tokio::{
 };
 
 use crate::{
+    abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
+    balance::{Load, lighter_of_two},
     connection::{self, Connection},
     drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
     handover::Serving,
+    handshake::Turns,
     health::Health,
     hooks::Hooks,
-    io::listen::{self, Accepted, Acceptor, Bound},
+    io::listen::{Accepted, Acceptor, Bound, Detached},
     life::{Alarm, End},
-    log::{Lines, Log},
-    metrics::{Metrics, WorkerMetrics},
+    log::Log,
+    metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     pulse::Pulse,
     resolve::Resolver,
     timer::{TICK, Timers},
-    upstream::Upstream,
 };
+
+pub use crate::worker_plan::WorkerPlan;
 
 /// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
 pub const SCRATCH: usize = 128 * 1024;
 
 /// Exchanges whose memory is kept for the next ones.
 const EXCHANGES_KEPT: usize = 1024;
-
-/// A worker takes a connection to another only if that one has this many fewer.
-const BALANCE_STEP: usize = 2;
 
 /// How long a worker without descriptors waits before it accepts again.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
@@ -77,8 +78,14 @@ pub struct Shared {
     pub generation: AtomicU64,
     /// Bytes of large request bodies that are held in memory.
     pub held_bodies: AtomicU64,
+    /// What bounds clients.
+    pub bounds: abuse::Bounds,
+    /// How full memory is.
+    pub overload: abuse::Overload,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
+    /// Until when the certificates of the plan that runs are valid.
+    pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
     /// When the engine started, in seconds since 1970.
@@ -88,11 +95,6 @@ pub struct Shared {
     /// When the engine started: the zero of all times that leaf crates are given.
     pub started: Instant,
 }
-
-/// A counter that shares its cache line with nothing.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Load(AtomicUsize);
 
 impl Shared {
     /// Nanoseconds since the engine started.
@@ -133,7 +135,9 @@ pub enum Message {
         /// The listener's name.
         listener: Arc<str>,
         /// The connection.
-        accepted: Accepted,
+        accepted: Detached,
+        /// How it counts.
+        place: ClientPlace,
     },
     /// Accepts nothing more and lets connections go as they become idle.
     Drain {
@@ -160,12 +164,20 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
+    /// When handshakes may begin.
+    pub handshakes: Turns,
+    /// Whether connections are let go as they become idle.
     /// Whether connections are let go after their request, and as they become idle.
     pub draining: Cell<bool>,
     /// Which idle connections are closed meanwhile.
     pub let_go: Cell<LetGo>,
+    /// What is given up for want of memory, as of the last tick.
+    pub level: Cell<abuse::Level>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
+    myself: Weak<Self>,
+    /// How a stream's task is started.
+    serve_stream: RefCell<Option<ServeStream>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
@@ -173,17 +185,7 @@ pub struct Worker {
     broken: Notify,
 }
 
-/// A plan as one worker runs it.
-pub struct WorkerPlan {
-    /// The part that all workers share.
-    pub shared: Arc<Prepared>,
-    /// This worker's state of each upstream, by index.
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// Lines for the access log.
-    pub lines: RefCell<Option<Lines>>,
-    /// Where this worker writes usage records.
-    pub usage: Option<Rc<RefCell<tidegate_journal::Writer>>>,
-}
+type ServeStream = Box<dyn Fn(Connection)>;
 
 #[derive(Default)]
 struct Date {
@@ -223,6 +225,14 @@ impl Worker {
         }
     }
 
+    /// Gives memory and connections back that are only kept for later requests.
+    pub fn give_back(&self) {
+        self.exchanges.take();
+        for upstream in &self.plan().upstreams {
+            upstream.drop_idle();
+        }
+    }
+
     /// The value of `Date` (RFC 9110 §6.6.1), made anew once a second.
     pub fn date(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.date.borrow().text);
@@ -238,6 +248,21 @@ impl Worker {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
         if admin {
             self.shared.admin_connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The worker, for tasks of their own.
+    ///
+    /// # Panics
+    /// Never: whoever borrows a worker borrows it from an `Rc`.
+    pub fn rc(&self) -> Rc<Self> {
+        self.myself.upgrade().expect("a worker lives in an Rc")
+    }
+
+    /// Serves one stream of a connection that carries many, in a task of its own.
+    pub fn serve_stream(&self, stream: Connection) {
+        if let Some(serve) = &*self.serve_stream.borrow() {
+            serve(stream);
         }
     }
 
@@ -269,18 +294,22 @@ pub async fn main(
     again: bool,
 ) -> End {
     let metrics = shared.metrics.worker(index);
-    let worker = Rc::new(Worker {
+    let worker = Rc::new_cyclic(|myself| Worker {
+        myself: myself.clone(),
         index,
         metrics,
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
         batches: Batches::default(),
+        handshakes: Turns::default(),
         draining: Cell::new(false),
         let_go: Cell::new(LetGo::None),
+        level: Cell::default(),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
+        serve_stream: RefCell::default(),
         date: RefCell::default(),
         broken: Notify::new(),
         shared,
@@ -288,6 +317,8 @@ pub async fn main(
     worker.set_date();
     let serve = spawner(worker.clone());
     let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let turns = worker.clone();
+    tokio::task::spawn_local(async move { turns.handshakes.keep().await });
     if again {
         listeners.reopen();
         if worker.shared.draining.load(Ordering::Relaxed) {
@@ -308,10 +339,12 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening),
-                    None => worker.uncount(false),
-                },
+                Some(Message::Serve { listener, accepted, place }) => {
+                    match (listeners.listening(listener), accepted.attach()) {
+                        (Some(listening), Ok(accepted)) => serve(accepted, listening, place),
+                        _ => worker.uncount(false),
+                    }
+                }
                 Some(Message::Drain { handed_over }) => {
                     listeners.drain(handed_over);
                     drain::begin(&worker, handed_over);
@@ -338,6 +371,7 @@ fn tick(worker: &Worker) {
     worker.shared.pulse.beat(worker.index, worker.shared.now());
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
+    abuse::follow(worker);
     let plan = worker.plan();
     let now = worker.look_at_clock();
     for cluster in &plan.upstreams {
@@ -348,71 +382,45 @@ fn tick(worker: &Worker) {
     }
 }
 
-impl WorkerPlan {
-    fn new(
-        prepared: Arc<Prepared>,
-        before: Option<&WorkerPlan>,
-        shared: &Arc<Shared>,
-        worker: usize,
-    ) -> Self {
-        let journal = prepared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-        let usage = journal.map(|journal| {
-            let kept = before.filter(|before| {
-                let old = before.shared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-                old.is_some_and(|old| Arc::ptr_eq(old, journal))
-            });
-            let kept = kept.and_then(|before| before.usage.clone());
-            kept.unwrap_or_else(|| Rc::new(RefCell::new(journal.writer(worker))))
-        });
-        let before = before.map_or(&[][..], |plan| &plan.upstreams);
-        let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
-        let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
-            .map(|(upstream, tls)| {
-                let same = |kept: &&&Rc<Upstream>| {
-                    kept.plan == *upstream
-                        && kept.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
-                };
-                let kept = before.get(upstream.name.as_str()).filter(same);
-                kept.map(|kept| (*kept).clone())
-                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, tls.clone(), shared, worker)))
-            })
-            .collect();
-        let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
-        Self { shared: prepared, upstreams, lines, usage }
-    }
-
-    /// The index of the upstream called `name`.
-    pub fn upstream_named(&self, name: &str) -> Option<u32> {
-        self.upstreams.iter().position(|cluster| *cluster.name == *name).map(|index| index as u32)
-    }
-}
-
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
+type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
-    Rc::new(move |accepted, listening| {
+    let (streams, weak) = (slots.clone(), worker.myself.clone());
+    let serve_stream = move |connection| {
+        if let Some(worker) = weak.upgrade() {
+            let task = connection::Task::new(worker, connection, streams.clone(), connection::serve);
+            tokio::task::spawn_local(task);
+        }
+    };
+    worker.serve_stream.replace(Some(Box::new(serve_stream)));
+    Rc::new(move |accepted, listening, place| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-        let (Some(listener), Ok((stream, peer))) = (listener, accepted.attach()) else {
+        let Some(listener) = listener else {
             worker.uncount(false);
             return;
         };
+        let Accepted { stream, peer } = accepted;
         if listener.admin {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
         let deadline = worker.timers.deadline();
-        deadline.set(plan.shared.plan.server.keep_alive_ms);
+        deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
             stream,
             peer,
             listening,
             exchanges: 0,
             expects_proxy: listener.proxy_protocol,
+            expects_http2: listener.http2,
+            expects_tls: listener.tls.is_some(),
+            tls: None,
             admin: listener.admin,
             deadline,
+            place,
         };
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
@@ -541,7 +549,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             Ok(accepted) => place(&worker, &serve, &listening, accepted),
             Err(error) => {
                 worker.metrics.accept_failed();
-                if listen::out_of_descriptors(&error) {
+                if abuse::descriptors::is_short(&error) {
                     let text = format!("can't accept: {error}; raise the limit on open files");
                     crate::log::tell("error", "descriptors", &text);
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
@@ -554,37 +562,29 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
-    let most = worker.plan().shared.plan.server.max_connections as usize;
-    // Whoever looks after a full gateway must see that it is full.
-    if !listening.admin && shared.traffic_connections() >= most {
-        worker.metrics.refusal("too_many_connections");
-        answer::turn_away(accepted);
-        return;
-    }
-    let target = lighter_of_two(shared, worker.index);
+    let admitted = match listening.admin {
+        true => Ok(ClientPlace::default()),
+        false => abuse::admit_connection(shared, &worker.plan().shared, &accepted),
+    };
+    let place = match admitted {
+        Ok(place) => place,
+        Err(crowd) => {
+            worker.metrics.refusal(crowd.as_str());
+            answer::turn_away(accepted, crowd);
+            return;
+        }
+    };
+    let target = lighter_of_two(&shared.loads, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
-        serve(accepted, listening.clone());
+        serve(accepted, listening.clone(), place);
         return;
     }
     let sent = accepted.detach().is_ok_and(|accepted| {
-        let message = Message::Serve { listener: listening.name.clone(), accepted };
+        let message = Message::Serve { listener: listening.name.clone(), accepted, place };
         shared.inboxes[target].send(message).is_ok()
     });
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The accepting worker, unless another one chosen at random has clearly less to do.
-fn lighter_of_two(shared: &Shared, own: usize) -> usize {
-    if shared.loads.len() == 1 {
-        return own;
-    }
-    let mut other = fastrand::usize(..shared.loads.len() - 1);
-    if other >= own {
-        other += 1;
-    }
-    let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
-    if load(other) + BALANCE_STEP <= load(own) { other } else { own }
 }

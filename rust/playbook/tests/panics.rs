@@ -1,5 +1,7 @@
 //! Bugs that a test asks for: one exchange ends with them, or one worker, which begins anew; nothing else does.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},

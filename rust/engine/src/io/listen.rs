@@ -5,7 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd as _, OwnedFd, RawFd},
         unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     },
     path::{Path, PathBuf},
@@ -22,6 +22,18 @@ use crate::handover::Held;
 
 /// Connections that the kernel may hold before they are accepted; it is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
+
+/// How long the kernel goes on offering bytes to a client that acknowledges none, or whose window stays shut (tcp(7),
+/// `TCP_USER_TIMEOUT`). What was sent counts as gone for our own deadlines; without this a client that takes nothing
+/// keeps it in the kernel's memory for a quarter of an hour, also after the connection was closed.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Bytes that the kernel holds at most beyond what is on its way (tcp(7), `TCP_NOTSENT_LOWAT`). It would take up to 4 MB
+/// (`tcp_wmem`) and say that there is room again only when a third of that has gone: a slow client would cost that much,
+/// and look as if it took nothing for minutes.
+#[cfg(target_os = "linux")]
+const UNSENT_MOST: u32 = 128 * 1024;
 
 /// A bound socket that has not been given to a worker's reactor yet.
 #[derive(Debug)]
@@ -47,15 +59,25 @@ pub enum Acceptor {
     Memory(super::memory::Acceptor),
 }
 
-/// A connection that has been accepted and belongs to no reactor yet, so that another worker may take it.
+/// A connection that has been accepted, in this worker's reactor.
 #[derive(Debug)]
-pub enum Accepted {
+pub struct Accepted {
+    /// The connection.
+    pub stream: Stream,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+}
+
+/// A connection that has been accepted and belongs to no reactor, so that another worker may take it.
+#[derive(Debug)]
+pub enum Detached {
     /// TCP and its peer.
     Tcp(std::net::TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(std::os::unix::net::UnixStream),
-    /// Already in this worker's reactor.
-    Local(Stream, SocketAddr),
+    /// For tests.
+    #[cfg(feature = "memory")]
+    Memory(super::memory::Pipe, SocketAddr),
 }
 
 /// The sockets of one listener.
@@ -121,7 +143,11 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
         // `[::]` takes IPv4 as well, as people who write `:8080` expect.
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    socket.set_tcp_nodelay(true)?; // inherited by what is accepted
+    socket.set_tcp_nodelay(true)?; // inherited by what is accepted, as is the next
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MOST)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -230,45 +256,60 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Tcp(stream), peer))
+                Ok(Accepted { stream: Stream::Tcp(stream), peer })
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Unix(stream), UNIX_PEER))
+                Ok(Accepted { stream: Stream::Unix(stream), peer: UNIX_PEER })
             }
             #[cfg(feature = "memory")]
             Self::Memory(acceptor) => {
                 let (pipe, peer) = acceptor.accept().await?;
-                Ok(Accepted::Local(Stream::Memory(pipe), peer))
+                Ok(Accepted { stream: Stream::Memory(pipe), peer })
             }
         }
     }
-}
-
-/// Whether the process, or the machine, has no descriptors left.
-pub fn out_of_descriptors(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// What stands for the peer of a Unix socket, which has no address: nobody in any network.
 pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Accepted {
-    /// Takes it out of this worker's reactor, for another worker.
-    pub fn detach(self) -> io::Result<Self> {
-        match self {
-            Self::Local(Stream::Tcp(stream), peer) => Ok(Self::Tcp(stream.into_std()?, peer)),
-            Self::Local(Stream::Unix(stream), _) => Ok(Self::Unix(stream.into_std()?)),
-            other => Ok(other),
+    /// Its descriptor, where the system knows it.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match &self.stream {
+            Stream::Tcp(stream) => Some(stream.as_raw_fd()),
+            Stream::Unix(stream) => Some(stream.as_raw_fd()),
+            _ => None,
         }
     }
 
-    /// Puts it into this worker's reactor.
-    pub fn attach(self) -> io::Result<(Stream, SocketAddr)> {
-        match self {
-            Self::Tcp(stream, peer) => Ok((Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer)),
-            Self::Unix(stream) => Ok((Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER)),
-            Self::Local(stream, peer) => Ok((stream, peer)),
+    /// The other end; [`UNIX_PEER`] where it has no address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Takes it out of this worker's reactor, for another worker.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self.stream {
+            Stream::Tcp(stream) => Ok(Detached::Tcp(stream.into_std()?, self.peer)),
+            Stream::Unix(stream) => Ok(Detached::Unix(stream.into_std()?)),
+            #[cfg(feature = "memory")]
+            Stream::Memory(pipe) => Ok(Detached::Memory(pipe, self.peer)),
+            Stream::Tls(_) | Stream::H2(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+}
+
+impl Detached {
+    /// Puts it into this worker's reactor.
+    pub fn attach(self) -> io::Result<Accepted> {
+        let (stream, peer) = match self {
+            Self::Tcp(stream, peer) => (Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer),
+            Self::Unix(stream) => (Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER),
+            #[cfg(feature = "memory")]
+            Self::Memory(pipe, peer) => (Stream::Memory(pipe), peer),
+        };
+        Ok(Accepted { stream, peer })
     }
 }

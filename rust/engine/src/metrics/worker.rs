@@ -32,6 +32,8 @@ pub struct WorkerMetrics {
     pub(super) limits: Blocks<Limit>,
     pub(super) hooks: Blocks<Hook>,
     pub(super) ai: Blocks<Ai>,
+    pub(super) handshakes: [Counter; 2],
+    pub(super) handshake_failures: Reasons,
     pub(super) refusals: Reasons,
     pub(super) closes: Reasons,
     pub(super) retries: Reasons,
@@ -90,6 +92,8 @@ impl WorkerMetrics {
             limits: Blocks::new(LIMITS_MOST),
             hooks: Blocks::new(HOOKS_MOST),
             ai: Blocks::new(AI_MOST),
+            handshakes: Default::default(),
+            handshake_failures: Reasons::new(),
             refusals: Reasons::new(),
             closes: Reasons::new(),
             retries: Reasons::new(),
@@ -116,6 +120,16 @@ impl WorkerMetrics {
     /// A request was refused, or failed, for this reason.
     pub fn refusal(&self, reason: &'static str) {
         self.refusals.count(reason);
+    }
+
+    /// A TLS handshake with a client is done.
+    pub fn handshake(&self, resumed: bool) {
+        self.handshakes[usize::from(resumed)].add(1);
+    }
+
+    /// A TLS handshake with a client failed for this reason.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.count(reason);
     }
 
     /// A client connection was closed for this reason.
