@@ -10,6 +10,7 @@ mod abuse;
 mod ai;
 mod answer;
 mod background;
+mod balance;
 mod body;
 mod compose;
 mod connection;
@@ -45,6 +46,7 @@ mod tunnel;
 mod upstream;
 mod variables;
 mod worker;
+mod worker_plan;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;

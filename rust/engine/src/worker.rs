@@ -24,6 +24,7 @@ use crate::{
     abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
+    balance::{Load, lighter_of_two},
     connection::{self, Connection},
     drain::{self, LetGo},
     exchange::Exchange,
@@ -34,23 +35,21 @@ use crate::{
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
     life::{Alarm, End},
-    log::{Lines, Log},
+    log::Log,
     metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     pulse::Pulse,
     resolve::Resolver,
     timer::{TICK, Timers},
-    upstream::Upstream,
 };
+
+pub use crate::worker_plan::WorkerPlan;
 
 /// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
 pub const SCRATCH: usize = 128 * 1024;
 
 /// Exchanges whose memory is kept for the next ones.
 const EXCHANGES_KEPT: usize = 1024;
-
-/// A worker takes a connection to another only if that one has this many fewer.
-const BALANCE_STEP: usize = 2;
 
 /// How long a worker without descriptors waits before it accepts again.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
@@ -96,11 +95,6 @@ pub struct Shared {
     /// When the engine started: the zero of all times that leaf crates are given.
     pub started: Instant,
 }
-
-/// A counter that shares its cache line with nothing.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Load(AtomicUsize);
 
 impl Shared {
     /// Nanoseconds since the engine started.
@@ -192,18 +186,6 @@ pub struct Worker {
 }
 
 type ServeStream = Box<dyn Fn(Connection)>;
-
-/// A plan as one worker runs it.
-pub struct WorkerPlan {
-    /// The part that all workers share.
-    pub shared: Arc<Prepared>,
-    /// This worker's state of each upstream, by index.
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// Lines for the access log.
-    pub lines: RefCell<Option<Lines>>,
-    /// Where this worker writes usage records.
-    pub usage: Option<Rc<RefCell<tidegate_journal::Writer>>>,
-}
 
 #[derive(Default)]
 struct Date {
@@ -397,45 +379,6 @@ fn tick(worker: &Worker) {
     }
     if let Some(lines) = &mut *plan.lines.borrow_mut() {
         lines.flush();
-    }
-}
-
-impl WorkerPlan {
-    fn new(
-        prepared: Arc<Prepared>,
-        before: Option<&WorkerPlan>,
-        shared: &Arc<Shared>,
-        worker: usize,
-    ) -> Self {
-        let journal = prepared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-        let usage = journal.map(|journal| {
-            let kept = before.filter(|before| {
-                let old = before.shared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-                old.is_some_and(|old| Arc::ptr_eq(old, journal))
-            });
-            let kept = kept.and_then(|before| before.usage.clone());
-            kept.unwrap_or_else(|| Rc::new(RefCell::new(journal.writer(worker))))
-        });
-        let before = before.map_or(&[][..], |plan| &plan.upstreams);
-        let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
-        let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
-            .map(|(upstream, tls)| {
-                let same = |kept: &&&Rc<Upstream>| {
-                    kept.plan == *upstream
-                        && kept.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
-                };
-                let kept = before.get(upstream.name.as_str()).filter(same);
-                kept.map(|kept| (*kept).clone())
-                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, tls.clone(), shared, worker)))
-            })
-            .collect();
-        let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
-        Self { shared: prepared, upstreams, lines, usage }
-    }
-
-    /// The index of the upstream called `name`.
-    pub fn upstream_named(&self, name: &str) -> Option<u32> {
-        self.upstreams.iter().position(|cluster| *cluster.name == *name).map(|index| index as u32)
     }
 }
 
@@ -636,7 +579,7 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
             return;
         }
     };
-    let target = lighter_of_two(shared, worker.index);
+    let target = lighter_of_two(&shared.loads, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
         serve(accepted, listening.clone(), place);
@@ -649,17 +592,4 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The accepting worker, unless another one chosen at random has clearly less to do.
-fn lighter_of_two(shared: &Shared, own: usize) -> usize {
-    if shared.loads.len() == 1 {
-        return own;
-    }
-    let mut other = fastrand::usize(..shared.loads.len() - 1);
-    if other >= own {
-        other += 1;
-    }
-    let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
-    if load(other) + BALANCE_STEP <= load(own) { other } else { own }
 }

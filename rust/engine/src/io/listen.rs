@@ -271,11 +271,6 @@ impl Acceptor {
     }
 }
 
-/// Whether the process, or the machine, has no descriptors left.
-pub fn out_of_descriptors(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}
-
 /// What stands for the peer of a Unix socket, which has no address: nobody in any network.
 pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
