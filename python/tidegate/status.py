@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ROUTES_SHOWN: Final = 10
+NAMES_SHOWN: Final = 3
+SOON_S: Final = 30 * 86400
 
 
 def table(status: dict[str, Any]) -> str:
@@ -13,6 +15,7 @@ def table(status: dict[str, Any]) -> str:
     blocks = [
         _head(status, engine),
         _listeners(status),
+        _certificates(status),
         _upstreams(engine),
         _routes(engine),
         _hooks(status),
@@ -75,12 +78,28 @@ def _head(status: dict[str, Any], engine: dict[str, Any]) -> str:
     if engine.get("requests") and (times := engine.get("duration_us")):
         known = (f"{name} {_cell(value / 1000)} ms" for name, value in times.items())
         lines.append(f"durations      {', '.join(known)}")
+    lines += _upgrade(status)
     held = f", {size(memory)} of memory" if memory else ""
     lines.append(f"process        {workers} worker{'' if workers == 1 else 's'}{held}")
     for name, text in (("panics", "exchanges panicked"), ("log_lines_dropped", "lines of the access log were dropped")):
         if engine.get(name):
             lines.append(f"WARNING        {engine[name]:,} {text}")
     return "\n".join(lines)
+
+
+def _upgrade(status: dict[str, Any]) -> list[str]:
+    lines = []
+    told = status.get("upgrade") or {}
+    if told.get("state") == "under_way":
+        lines.append("upgrade        under way")
+    elif told.get("state") == "failed":
+        when = f"{duration(max(0.0, time.time() - told['at']))} ago"
+        detail = told["detail"].replace("\n", "\n               ")
+        lines.append(f"upgrade        {when}, FAILED ({told['reason']})\n               {detail}")
+    before = status.get("predecessor") or {}
+    if before.get("draining"):
+        lines.append(f"upgrade        process {before['pid']}, which ran before, lets its connections go")
+    return lines
 
 
 def _reload(reloads: dict[str, Any]) -> str:
@@ -96,6 +115,24 @@ def _listeners(status: dict[str, Any]) -> str:
         ((listener["address"], "admin" if listener["admin"] else "traffic") for listener in status["listeners"]),
         ("LISTENER", "FOR"),
     )
+
+
+def _certificates(status: dict[str, Any]) -> str:
+    return columns(
+        (
+            (shown["listener"], shown["name"], ", ".join(shown["names"][:NAMES_SHOWN]), _until(shown["not_after_s"]))
+            for shown in status.get("certificates", ())
+        ),
+        ("CERTIFICATE OF", "FILE", "FOR", "VALID UNTIL"),
+    )
+
+
+def _until(seconds: int) -> str:
+    day = time.strftime("%Y-%m-%d", time.gmtime(seconds))
+    left = seconds - time.time()
+    if left < 0:
+        return f"{day}, EXPIRED"
+    return f"{day}, in {duration(left)}" if left < SOON_S else day
 
 
 def _upstreams(engine: dict[str, Any]) -> str:

@@ -33,6 +33,8 @@ class Work:
         self.config = config
         self.where = where
         self.problems = Problems()
+        self.files: list[str] = []
+        """Beside the configuration: what was read while it was lowered."""
         self.listeners: list[plan.Listener] = []
         self.limits: list[plan.Limit] = []
         self.concurrency: list[plan.Concurrency] = []
@@ -46,8 +48,6 @@ class Work:
         self.upstream_paths: list[Path] = []
         self.kept_keys: Callable[[str], str | None] = lambda _: None
         """The keys that were fetched last from a URL."""
-        self.files: list[str] = []
-        """Files that were read beside the configuration's own, and are watched as those are."""
         self.ai_paths: dict[str, list[Path]] = {}
 
     def file(self, name: str, path: Path) -> str:

@@ -6,31 +6,43 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod abuse;
 mod ai;
 mod answer;
 mod ask;
 mod background;
+mod balance;
 mod body;
 mod compose;
 mod connection;
 mod control;
+mod drain;
 mod exchange;
 mod explain;
 mod failure;
+#[cfg(feature = "memory")]
+pub mod fault;
 mod forward;
 mod gates;
+mod grpc;
+mod handover;
+mod handshake;
 mod health;
 pub mod hooks;
+mod http2;
 pub mod io;
 mod key_sets;
+mod life;
 mod log;
+pub mod logins;
 mod memory;
 mod metrics;
 mod passwords;
 mod prepare;
+mod pulse;
 mod record;
 mod resolve;
-pub mod sessions;
+mod sessions;
 mod stage;
 mod telemetry;
 mod timer;
@@ -38,10 +50,13 @@ mod tunnel;
 mod upstream;
 mod variables;
 mod worker;
+mod worker_plan;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;
+pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
+pub use pulse::Health;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_milliseconds() -> u64 {

@@ -1,46 +1,141 @@
-//! What whoever logs people in needs of the engine: sealed cookies and checked tokens.
+//! HTTP/2 connections of one worker to one endpoint: shared by its requests, each of which is a stream.
 
-use tidegate_auth::{
-    Sealer,
-    jwt::{Algorithm, KeySet, Origin, TokenRules},
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::{Rc, Weak},
+    task::Poll,
 };
 
-pub use tidegate_auth::{COOKIE_MOST, COOKIES_MOST};
+use tidegate_http2::{Role, Settings};
+use tokio::sync::Notify;
 
-/// Seals what a browser carries, for a purpose; `None` where the system gives no randomness.
-pub fn seal(secret: &str, purpose: &str, content: &[u8]) -> Option<String> {
-    Sealer::new(secret.as_bytes(), purpose.as_bytes())?.seal(content)
+use crate::{
+    gates::Permit,
+    io::{
+        Stream,
+        h2::{Driver, H2, Session, Turn},
+    },
+    worker::Worker,
+};
+
+/// How long a connection may have something to say that the endpoint does not take.
+const SEND_MS: u32 = 30_000;
+
+/// Reads in a row before other connections have their turn.
+const TURNS_MOST: u32 = 16;
+
+/// The connections that are open, and whether another is on its way.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    open: RefCell<Vec<Rc<Session>>>,
+    /// One is being opened; whoever needs one waits for it instead of opening another.
+    opening: Cell<bool>,
+    opened: Notify,
+    /// The endpoint was asked which protocol it speaks, and it was HTTP/1.1.
+    old: Cell<bool>,
 }
 
-/// What was sealed with this secret for this purpose; `None` for anything else.
-pub fn unseal(secret: &str, purpose: &str, text: &str) -> Option<Vec<u8>> {
-    Sealer::new(secret.as_bytes(), purpose.as_bytes())?.open(text.as_bytes())
-}
+/// The right to open a connection; others wait until it is dropped.
+#[derive(Debug)]
+pub struct Opening<'a>(&'a Sessions);
 
-/// The claims of an ID token, as JSON, or why it is none (OpenID Connect Core 1.0 §3.1.3.7).
-pub fn check_id_token(
-    jwks: &[u8],
-    token: &str,
-    issuer: &str,
-    client_id: &str,
-    now: u64,
-) -> Result<Vec<u8>, String> {
-    /// Seconds by which the provider's clock may differ.
-    const LEEWAY_S: u32 = 60;
-    let keys = KeySet::parse(jwks, Origin::Published).map_err(|error| error.to_string())?;
-    let rules = TokenRules {
-        algorithms: Algorithm::ALL.into_iter().collect(),
-        issuers: vec![issuer.into()],
-        audiences: vec![client_id.into()],
-        required: ["sub", "exp", "iat"].map(String::from).into(),
-        scopes: Vec::new(),
-        leeway_s: LEEWAY_S,
-        max_age_s: 0,
-    };
-    let token = rules.verify(&keys, token.as_bytes(), now).map_err(|error| error.as_str().to_owned())?;
-    // A token for several must say for whom of them it was made (rules 4 and 5 there).
-    match token.claims.text("azp") {
-        Some(party) if party != client_id => Err("token_audience".into()),
-        _ => Ok(token.claims.to_json()),
+impl Sessions {
+    /// A stream on a connection that has room.
+    pub fn stream(&self) -> Option<H2> {
+        self.open.borrow().iter().find_map(Session::open)
     }
+
+    /// Whether the endpoint is known to speak HTTP/1.1 only.
+    pub fn is_old(&self) -> bool {
+        self.old.get()
+    }
+
+    /// The endpoint chose HTTP/1.1.
+    pub fn found_old(&self) {
+        self.old.set(true);
+    }
+
+    /// The right to open a connection; `None` while somebody else does.
+    pub fn begin(&self) -> Option<Opening<'_>> {
+        (!self.opening.replace(true)).then_some(Opening(self))
+    }
+
+    /// Until somebody has opened a connection, or has failed to.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Takes over a connection that speaks HTTP/2 and serves it until it is not needed any more. `idle_ms`: how
+    /// long it may be without a stream, 0 for ever.
+    pub fn add(self: &Rc<Self>, worker: &Rc<Worker>, stream: Stream, idle_ms: u32, permit: Option<Permit>) {
+        let settings = Settings { scheme_https: stream.is_secure(), ..Settings::default() };
+        let driver = Driver::new(Role::Client, settings, stream);
+        self.open.borrow_mut().push(driver.session.clone());
+        tokio::task::spawn_local(drive(worker.clone(), driver, Rc::downgrade(self), idle_ms, permit));
+    }
+
+    fn forget(&self, session: &Rc<Session>) {
+        self.open.borrow_mut().retain(|open| !Rc::ptr_eq(open, session));
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.opening.set(false);
+        self.0.opened.notify_waiters();
+    }
+}
+
+/// Reads and writes for a connection until it ends, is idle for too long, or its endpoint is of no plan any more.
+async fn drive(
+    worker: Rc<Worker>,
+    mut driver: Driver,
+    sessions: Weak<Sessions>,
+    idle_ms: u32,
+    permit: Option<Permit>,
+) {
+    let deadline = worker.timers.deadline();
+    let mut waits = None;
+    poll_fn(|cx| {
+        let mut turns = 0;
+        loop {
+            let turn = {
+                let mut scratch = worker.scratch.borrow_mut();
+                driver.poll_turn(cx, &mut scratch, || worker.look_at_clock())
+            };
+            let streams = driver.session.streams();
+            match turn {
+                Turn::Over(_) => return Poll::Ready(()),
+                Turn::Moved if turns < TURNS_MOST => {
+                    turns += 1;
+                    waits = None;
+                    continue;
+                }
+                Turn::Moved => cx.waker().wake_by_ref(),
+                Turn::Idle | Turn::Blocked => {
+                    let milliseconds = match (turn, streams) {
+                        (Turn::Blocked, _) => SEND_MS,
+                        (_, 0) => idle_ms,
+                        _ => 0,
+                    };
+                    if waits.replace(milliseconds) != Some(milliseconds) {
+                        deadline.set(milliseconds);
+                    }
+                    let unwanted = streams == 0 && sessions.strong_count() == 0;
+                    if unwanted || deadline.poll_passed(cx) {
+                        driver.session.announce_end();
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            return Poll::Pending;
+        }
+    })
+    .await;
+    if let Some(sessions) = sessions.upgrade() {
+        sessions.forget(&driver.session);
+    }
+    driver.shut();
+    drop(permit);
 }

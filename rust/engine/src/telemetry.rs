@@ -11,6 +11,8 @@ use crate::{
 /// Prometheus text.
 pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
     shared.metrics.render(&gauges(shared), out);
+    let expiries = shared.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+    crate::metrics::render_expiries(&expiries, out);
     let sets = shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rows: Vec<_> = sets.values().filter_map(|cell| cell.figures()).collect();
     if !rows.is_empty() {
@@ -32,5 +34,7 @@ fn gauges(shared: &Shared) -> Gauges {
         draining: shared.draining.load(Ordering::Relaxed),
         log_lines_dropped: log.as_ref().map_or(0, Log::dropped),
         hook_calls_waiting: shared.hooks.waiting() as u64,
+        overload_level: shared.overload.level().number().into(),
+        memory: (shared.overload.used(), shared.overload.budget()),
     }
 }

@@ -3,56 +3,55 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    future::{Future, poll_fn},
-    pin::pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
-    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_auth::Verified;
 use tokio::{
     sync::{
         Notify,
         mpsc::{UnboundedReceiver, UnboundedSender},
     },
-    task::LocalSet,
     time::Instant,
 };
 
 use crate::{
+    abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
+    balance::{Load, lighter_of_two},
     connection::{self, Connection},
+    drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
+    handover::Serving,
+    handshake::Turns,
     health::Health,
     hooks::Hooks,
-    io::listen::{Accepted, Acceptor, Bound},
+    io::listen::{Accepted, Acceptor, Bound, Detached},
     key_sets::KeySets,
-    log::{Lines, Log},
-    metrics::{Metrics, WorkerMetrics},
-    passwords,
+    life::{Alarm, End},
+    log::Log,
+    metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
+    pulse::Pulse,
     resolve::Resolver,
-    stage::auth::{forward, jwt},
+    stage::auth::Judged,
     timer::{TICK, Timers},
-    upstream::Upstream,
 };
+
+pub use crate::worker_plan::WorkerPlan;
 
 /// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
 pub const SCRATCH: usize = 128 * 1024;
 
 /// Exchanges whose memory is kept for the next ones.
 const EXCHANGES_KEPT: usize = 1024;
-
-/// A worker takes a connection to another only if that one has this many fewer.
-const BALANCE_STEP: usize = 2;
 
 /// How long a worker without descriptors waits before it accepts again.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
@@ -71,14 +70,24 @@ pub struct Shared {
     pub gates: Gates,
     /// Client connections of each worker, each on a cache line of its own.
     pub loads: Vec<Load>,
+    /// How the workers' threads are.
+    pub pulse: Pulse,
+    /// What is served, for a worker that begins anew.
+    pub serving: Mutex<Serving>,
     /// Those among them that came to admin listeners.
     pub admin_connections: AtomicUsize,
     /// The number of the plan that runs.
     pub generation: AtomicU64,
     /// Bytes of large request bodies that are held in memory.
     pub held_bodies: AtomicU64,
+    /// What bounds clients.
+    pub bounds: abuse::Bounds,
+    /// How full memory is.
+    pub overload: abuse::Overload,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
+    /// Until when the certificates of the plan that runs are valid.
+    pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
     /// Keys that tokens are checked with, of the plan that runs.
@@ -91,11 +100,6 @@ pub struct Shared {
     pub started: Instant,
 }
 
-/// A counter that shares its cache line with nothing.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Load(AtomicUsize);
-
 impl Shared {
     /// Nanoseconds since the engine started.
     pub fn now(&self) -> u64 {
@@ -105,6 +109,12 @@ impl Shared {
     /// Client connections of all workers.
     pub fn connections(&self) -> usize {
         self.loads.iter().map(|load| load.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// What is served.
+    pub fn serving(&self) -> MutexGuard<'_, Serving> {
+        // Nothing under the lock can panic between two stores that belong together.
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those among them that are traffic.
@@ -120,7 +130,7 @@ pub enum Message {
         /// The plan.
         prepared: Arc<Prepared>,
         /// New listening sockets, by index of their listener in the plan.
-        bound: Vec<(u32, Bound)>,
+        bound: Vec<(u32, Vec<Bound>)>,
         /// Told once it is done.
         done: SyncSender<()>,
     },
@@ -129,10 +139,15 @@ pub enum Message {
         /// The listener's name.
         listener: Arc<str>,
         /// The connection.
-        accepted: Accepted,
+        accepted: Detached,
+        /// How it counts.
+        place: ClientPlace,
     },
     /// Accepts nothing more and lets connections go as they become idle.
-    Drain,
+    Drain {
+        /// To another process, which accepts from the same sockets. Admin listeners are left to it too.
+        handed_over: bool,
+    },
     /// Ends at once.
     Stop,
 }
@@ -151,34 +166,32 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
-    /// Tokens that were let in a moment ago.
-    pub tokens: RefCell<Verified<jwt::Known>>,
-    /// Passwords that were judged a moment ago.
-    pub passwords: RefCell<Verified<passwords::Judged>>,
-    /// Requests that somebody else let in a moment ago.
-    pub passed: RefCell<Verified<forward::Passed>>,
+    /// Credentials that were judged a moment ago.
+    pub judged: Judged,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
+    /// When handshakes may begin.
+    pub handshakes: Turns,
     /// Whether connections are let go as they become idle.
+    /// Whether connections are let go after their request, and as they become idle.
     pub draining: Cell<bool>,
+    /// Which idle connections are closed meanwhile.
+    pub let_go: Cell<LetGo>,
+    /// What is given up for want of memory, as of the last tick.
+    pub level: Cell<abuse::Level>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
+    myself: Weak<Self>,
+    /// How a stream's task is started.
+    serve_stream: RefCell<Option<ServeStream>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
+    /// A task that all of the worker needs has panicked.
+    broken: Notify,
 }
 
-/// A plan as one worker runs it.
-pub struct WorkerPlan {
-    /// The part that all workers share.
-    pub shared: Arc<Prepared>,
-    /// This worker's state of each upstream, by index.
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// Lines for the access log.
-    pub lines: RefCell<Option<Lines>>,
-    /// Where this worker writes usage records.
-    pub usage: Option<Rc<RefCell<tidegate_journal::Writer>>>,
-}
+type ServeStream = Box<dyn Fn(Connection)>;
 
 #[derive(Default)]
 struct Date {
@@ -218,6 +231,14 @@ impl Worker {
         }
     }
 
+    /// Gives memory and connections back that are only kept for later requests.
+    pub fn give_back(&self) {
+        self.exchanges.take();
+        for upstream in &self.plan().upstreams {
+            upstream.drop_idle();
+        }
+    }
+
     /// The value of `Date` (RFC 9110 §6.6.1), made anew once a second.
     pub fn date(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.date.borrow().text);
@@ -228,11 +249,31 @@ impl Worker {
         self.date.borrow().second
     }
 
+    /// Client connections of this worker.
+    pub fn connections(&self) -> usize {
+        self.shared.loads[self.index].0.load(Ordering::Relaxed)
+    }
+
     /// A connection has gone, or could not be started.
     pub fn uncount(&self, admin: bool) {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
         if admin {
             self.shared.admin_connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The worker, for tasks of their own.
+    ///
+    /// # Panics
+    /// Never: whoever borrows a worker borrows it from an `Rc`.
+    pub fn rc(&self) -> Rc<Self> {
+        self.myself.upgrade().expect("a worker lives in an Rc")
+    }
+
+    /// Serves one stream of a connection that carries many, in a task of its own.
+    pub fn serve_stream(&self, stream: Connection) {
+        if let Some(serve) = &*self.serve_stream.borrow() {
+            serve(stream);
         }
     }
 
@@ -255,48 +296,47 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to stop.
-pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, inbox: UnboundedReceiver<Message>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
-            return;
-        }
-    };
-    let local = LocalSet::new();
-    local.block_on(&runtime, main(index, shared, prepared, inbox));
-    // Whatever is still open is cut when the local set goes.
-}
-
 /// A worker's own task: what it is told, and the ticks of its wheel.
 pub async fn main(
     index: usize,
     shared: Arc<Shared>,
     prepared: Arc<Prepared>,
-    mut inbox: UnboundedReceiver<Message>,
-) {
+    inbox: &mut UnboundedReceiver<Message>,
+    again: bool,
+) -> End {
     let metrics = shared.metrics.worker(index);
-    let worker = Rc::new(Worker {
+    let worker = Rc::new_cyclic(|myself| Worker {
+        myself: myself.clone(),
         index,
         metrics,
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
-        tokens: RefCell::new(Verified::new(jwt::REMEMBERED)),
-        passwords: RefCell::new(Verified::new(passwords::REMEMBERED)),
-        passed: RefCell::new(Verified::new(forward::REMEMBERED)),
+        judged: Judged::default(),
         batches: Batches::default(),
+        handshakes: Turns::default(),
         draining: Cell::new(false),
+        let_go: Cell::new(LetGo::None),
+        level: Cell::default(),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
+        serve_stream: RefCell::default(),
         date: RefCell::default(),
+        broken: Notify::new(),
         shared,
     });
     worker.set_date();
     let serve = spawner(worker.clone());
     let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let turns = worker.clone();
+    tokio::task::spawn_local(async move { turns.handshakes.keep().await });
+    if again {
+        listeners.reopen();
+        if worker.shared.draining.load(Ordering::Relaxed) {
+            drain::begin(&worker, false);
+        }
+    }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -311,28 +351,39 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening),
-                    None => worker.uncount(false),
-                },
-                Some(Message::Drain) => {
-                    worker.draining.set(true);
-                    listeners.drain();
-                    worker.timers.wake_all();
+                Some(Message::Serve { listener, accepted, place }) => {
+                    match (listeners.listening(listener), accepted.attach()) {
+                        (Some(listening), Ok(accepted)) => serve(accepted, listening, place),
+                        _ => worker.uncount(false),
+                    }
+                }
+                Some(Message::Drain { handed_over }) => {
+                    listeners.drain(handed_over);
+                    drain::begin(&worker, handed_over);
                 }
                 Some(Message::Stop) | None => break,
             },
             _ = ticks.tick() => tick(&worker),
+            () = worker.broken.notified() => return End::Broken,
         }
     }
+    drain::cut(&worker).await;
     if let Some(lines) = &mut *worker.plan().lines.borrow_mut() {
         lines.flush();
     }
+    End::Stopped
 }
 
 fn tick(worker: &Worker) {
+    #[cfg(feature = "memory")]
+    {
+        crate::fault::here(crate::fault::Place::Worker);
+        crate::fault::here(crate::fault::Place::Stuck);
+    }
+    worker.shared.pulse.beat(worker.index, worker.shared.now());
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
+    abuse::follow(worker);
     let plan = worker.plan();
     let now = worker.look_at_clock();
     for cluster in &plan.upstreams {
@@ -343,71 +394,45 @@ fn tick(worker: &Worker) {
     }
 }
 
-impl WorkerPlan {
-    fn new(
-        prepared: Arc<Prepared>,
-        before: Option<&WorkerPlan>,
-        shared: &Arc<Shared>,
-        worker: usize,
-    ) -> Self {
-        let journal = prepared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-        let usage = journal.map(|journal| {
-            let kept = before.filter(|before| {
-                let old = before.shared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-                old.is_some_and(|old| Arc::ptr_eq(old, journal))
-            });
-            let kept = kept.and_then(|before| before.usage.clone());
-            kept.unwrap_or_else(|| Rc::new(RefCell::new(journal.writer(worker))))
-        });
-        let before = before.map_or(&[][..], |plan| &plan.upstreams);
-        let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
-        let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
-            .map(|(upstream, tls)| {
-                let same = |kept: &&&Rc<Upstream>| {
-                    kept.plan == *upstream
-                        && kept.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
-                };
-                let kept = before.get(upstream.name.as_str()).filter(same);
-                kept.map(|kept| (*kept).clone())
-                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, tls.clone(), shared, worker)))
-            })
-            .collect();
-        let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
-        Self { shared: prepared, upstreams, lines, usage }
-    }
-
-    /// The index of the upstream called `name`.
-    pub fn upstream_named(&self, name: &str) -> Option<u32> {
-        self.upstreams.iter().position(|cluster| *cluster.name == *name).map(|index| index as u32)
-    }
-}
-
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
+type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
-    Rc::new(move |accepted, listening| {
+    let (streams, weak) = (slots.clone(), worker.myself.clone());
+    let serve_stream = move |connection| {
+        if let Some(worker) = weak.upgrade() {
+            let task = connection::Task::new(worker, connection, streams.clone(), connection::serve);
+            tokio::task::spawn_local(task);
+        }
+    };
+    worker.serve_stream.replace(Some(Box::new(serve_stream)));
+    Rc::new(move |accepted, listening, place| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-        let (Some(listener), Ok((stream, peer))) = (listener, accepted.attach()) else {
+        let Some(listener) = listener else {
             worker.uncount(false);
             return;
         };
+        let Accepted { stream, peer } = accepted;
         if listener.admin {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
         let deadline = worker.timers.deadline();
-        deadline.set(plan.shared.plan.server.keep_alive_ms);
+        deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
             stream,
             peer,
             listening,
             exchanges: 0,
             expects_proxy: listener.proxy_protocol,
+            expects_http2: listener.http2,
+            expects_tls: listener.tls.is_some(),
+            tls: None,
             admin: listener.admin,
             deadline,
+            place,
         };
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
@@ -440,7 +465,7 @@ struct Listeners {
 
 impl Listeners {
     /// Goes over to the listeners of another plan. `true`: one of the old ones has gone.
-    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) -> bool {
+    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Vec<Bound>)>) -> bool {
         let before = self.open.len();
         let listeners = &prepared.plan.listeners;
         self.open.retain(|name, listening| {
@@ -457,8 +482,9 @@ impl Listeners {
         let one_has_gone = self.open.len() < before;
         for (index, bound) in bound {
             let listener = &listeners[index as usize];
-            match Acceptor::new(bound) {
-                Ok(acceptor) => self.open(&listener.name, listener.admin, index, acceptor),
+            let acceptors: std::io::Result<Vec<_>> = bound.into_iter().map(Acceptor::new).collect();
+            match acceptors {
+                Ok(acceptors) => self.open(&listener.name, listener.admin, index, acceptors),
                 Err(error) => {
                     let text = format!("listener {}: {error}", listener.name);
                     crate::log::tell("error", "listener", &text);
@@ -468,18 +494,27 @@ impl Listeners {
         one_has_gone
     }
 
-    fn open(&mut self, name: &str, admin: bool, index: u32, acceptor: Acceptor) {
+    fn open(&mut self, name: &str, admin: bool, index: u32, acceptors: Vec<Acceptor>) {
         let name: Arc<str> = name.into();
         let listening =
             Listening { index: Cell::new(index), name: name.clone(), admin, closed: Notify::new() };
         let listening = Rc::new(listening);
-        tokio::task::spawn_local(accept(
-            self.worker.clone(),
-            self.serve.clone(),
-            listening.clone(),
-            acceptor,
-        ));
+        for acceptor in acceptors {
+            let (worker, serve) = (self.worker.clone(), self.serve.clone());
+            tokio::task::spawn_local(accept(worker, serve, listening.clone(), acceptor));
+        }
         self.open.insert(name, listening);
+    }
+
+    /// Opens the sockets anew that this worker had before it panicked.
+    fn reopen(&mut self) {
+        let shared = self.worker.shared.clone();
+        let serving = shared.serving();
+        let bound = serving.of_worker(self.worker.index, shared.loads.len());
+        if let Some(prepared) = serving.prepared.clone() {
+            drop(serving);
+            self.change(&prepared, bound);
+        }
     }
 
     /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
@@ -493,27 +528,32 @@ impl Listeners {
         Some(Rc::new(Listening { index, name, admin: false, closed: Notify::new() }))
     }
 
-    /// Closes all but the admin listeners.
-    fn drain(&mut self) {
+    /// Closes all, but for the admin listeners where they are not handed over.
+    fn drain(&mut self, handed_over: bool) {
         self.open.retain(|_, listening| {
-            if !listening.admin {
+            let stays = listening.admin && !handed_over;
+            if !stays {
                 listening.closed.notify_one();
             }
-            listening.admin
+            stays
         });
     }
 }
 
 /// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
 async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
+    let _alarm = Alarm::new(&worker.broken);
     loop {
+        #[cfg(feature = "memory")]
+        crate::fault::here(crate::fault::Place::Accept);
         let accepted = tokio::select! {
             biased;
             accepted = acceptor.accept() => accepted,
             () = listening.closed.notified() => {
-                while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
+                while let Some(Ok(accepted)) = acceptor.accept_at_once().await {
                     place(&worker, &serve, &listening, accepted);
                 }
+                listening.closed.notify_one(); // for the listener's next socket, where there are several
                 return;
             }
         };
@@ -521,7 +561,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             Ok(accepted) => place(&worker, &serve, &listening, accepted),
             Err(error) => {
                 worker.metrics.accept_failed();
-                if out_of_descriptors(&error) {
+                if abuse::descriptors::is_short(&error) {
                     let text = format!("can't accept: {error}; raise the limit on open files");
                     crate::log::tell("error", "descriptors", &text);
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
@@ -531,54 +571,37 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
     }
 }
 
-/// What `future` has to say now, if anything.
-async fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
-    let most = worker.plan().shared.plan.server.max_connections as usize;
-    // Whoever looks after a full gateway must see that it is full.
-    if !listening.admin && shared.traffic_connections() >= most {
-        worker.metrics.refusal("too_many_connections");
-        answer::turn_away(accepted);
-        return;
-    }
-    let target = lighter_of_two(shared, worker.index);
+    let admitted = match listening.admin {
+        true => Ok(ClientPlace::default()),
+        false => abuse::admit_connection(shared, &worker.plan().shared, &accepted),
+    };
+    let place = match admitted {
+        Ok(place) => place,
+        Err(crowd) => {
+            worker.metrics.refusal(crowd.as_str());
+            let plan = worker.plan();
+            let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
+            // Within TLS an answer would cost a handshake, which is what there is no room for.
+            if listener.is_some_and(|listener| listener.tls.is_none()) {
+                answer::turn_away(accepted, crowd);
+            }
+            return;
+        }
+    };
+    let target = lighter_of_two(&shared.loads, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
-        serve(accepted, listening.clone());
+        serve(accepted, listening.clone(), place);
         return;
     }
     let sent = accepted.detach().is_ok_and(|accepted| {
-        let message = Message::Serve { listener: listening.name.clone(), accepted };
+        let message = Message::Serve { listener: listening.name.clone(), accepted, place };
         shared.inboxes[target].send(message).is_ok()
     });
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn out_of_descriptors(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}
-
-/// The accepting worker, unless another one chosen at random has clearly less to do.
-fn lighter_of_two(shared: &Shared, own: usize) -> usize {
-    if shared.loads.len() == 1 {
-        return own;
-    }
-    let mut other = fastrand::usize(..shared.loads.len() - 1);
-    if other >= own {
-        other += 1;
-    }
-    let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
-    if load(other) + BALANCE_STEP <= load(own) { other } else { own }
 }

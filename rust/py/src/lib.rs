@@ -9,7 +9,7 @@
 mod call;
 mod error;
 mod gateway;
-mod sessions;
+mod logins;
 mod verdict;
 
 /// The engine, as `tidegate.gateway` uses it.
@@ -22,7 +22,7 @@ mod _engine {
     #[pymodule_export]
     use super::gateway::{Gateway, check, explain, version};
     #[pymodule_export]
-    use super::sessions::{check_id_token, seal, unseal};
+    use super::logins::{check_id_token, seal, unseal};
     #[pymodule_export]
     use super::verdict::Verdict;
 }

@@ -148,7 +148,7 @@ impl fmt::Debug for Key {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 impl Verifier {
@@ -277,7 +277,7 @@ fn symmetric(jwk: &Jwk) -> Result<Vec<(Algorithm, Verifier)>, String> {
     let made: Vec<_> = all
         .into_iter()
         .filter(|(_, _, least)| k.len() >= *least)
-        .map(|(algorithm, hash, _)| (algorithm, Verifier::Secret(hmac::Key::new(hash, &k))))
+        .map(|(algorithm, hash, _)| (algorithm, Verifier::Secret(Box::new(hmac::Key::new(hash, &k)))))
         .collect();
     if made.is_empty() {
         return Err(format!("the secret has {} bytes; HS256 needs 32 (RFC 7518 section 3.2)", k.len()));

@@ -88,7 +88,7 @@ impl Basic {
             return refused();
         }
         let known = passwords::hash(pair).and_then(|hashed| {
-            worker.passwords.borrow_mut().find(hashed, self.identity, worker.unix_seconds())
+            worker.judged.passwords.borrow_mut().find(hashed, self.identity, worker.unix_seconds())
         });
         match known {
             None => Tried::Ask,
@@ -129,7 +129,7 @@ impl Basic {
         match judged {
             Err(failure) => Tried::No(failure),
             Ok(judged) => {
-                worker.passwords.borrow_mut().remember(hashed, self.identity, judged);
+                worker.judged.passwords.borrow_mut().remember(hashed, self.identity, judged);
                 if judged.right {
                     enter(pair, exchange)
                 } else {

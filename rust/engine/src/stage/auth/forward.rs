@@ -62,7 +62,7 @@ impl Forward {
     pub fn check(&self, worker: &Worker, plan: &WorkerPlan, exchange: &mut Exchange) -> Tried {
         let known = self
             .hashed(worker, plan, exchange)
-            .and_then(|hashed| worker.passed.borrow_mut().find(hashed, self.identity, worker.unix_seconds()));
+            .and_then(|hashed| worker.judged.passed.borrow_mut().find(hashed, self.identity, worker.unix_seconds()));
         match known {
             Some(passed) => enter(&passed, exchange),
             None => Tried::Ask,
@@ -171,7 +171,7 @@ impl Forward {
 
     fn remember(&self, worker: &Worker, plan: &WorkerPlan, exchange: &Exchange, passed: &Passed) {
         if let Some(hashed) = self.hashed(worker, plan, exchange) {
-            worker.passed.borrow_mut().remember(hashed, self.identity, passed.clone());
+            worker.judged.passed.borrow_mut().remember(hashed, self.identity, passed.clone());
         }
     }
 

@@ -6,6 +6,9 @@ pub mod jwt;
 mod oidc;
 mod prepare;
 
+use std::cell::RefCell;
+
+use tidegate_auth::Verified;
 use tidegate_message::{Field, Known, RequestHead};
 use tidegate_plan::KeySource;
 
@@ -14,6 +17,7 @@ use crate::{
     connection::Connection,
     exchange::Exchange,
     failure::{Cause, Failure},
+    passwords,
     prepare::PreparedRoute,
     stage::respond::Made,
     worker::{Worker, WorkerPlan},
@@ -23,6 +27,27 @@ use basic::Basic;
 use forward::Forward;
 use jwt::{Jwt, push_clean};
 use oidc::Oidc;
+
+/// Credentials that a worker judged a moment ago, so that it need not again.
+#[derive(Debug)]
+pub struct Judged {
+    /// Tokens that were let in.
+    pub tokens: RefCell<Verified<jwt::Known>>,
+    /// Passwords, right and wrong ones.
+    pub passwords: RefCell<Verified<passwords::Judged>>,
+    /// Requests that somebody else let in.
+    pub passed: RefCell<Verified<forward::Passed>>,
+}
+
+impl Default for Judged {
+    fn default() -> Self {
+        Self {
+            tokens: RefCell::new(Verified::new(jwt::REMEMBERED)),
+            passwords: RefCell::new(Verified::new(passwords::REMEMBERED)),
+            passed: RefCell::new(Verified::new(forward::REMEMBERED)),
+        }
+    }
+}
 
 /// What a route asks of those who come: any of these ways in will do.
 #[derive(Debug)]

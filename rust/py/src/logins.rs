@@ -1,19 +1,19 @@
 //! Sealed cookies and checked tokens, for whoever logs people in.
 
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
-use tidegate_engine::sessions;
+use tidegate_engine::logins;
 
 /// Seals what a browser carries.
 #[pyfunction]
 pub fn seal(secret: &str, purpose: &str, content: &[u8]) -> PyResult<String> {
-    sessions::seal(secret, purpose, content)
+    logins::seal(secret, purpose, content)
         .ok_or_else(|| PyValueError::new_err("the system has no randomness"))
 }
 
 /// What was sealed; `None` for anything else.
 #[pyfunction]
 pub fn unseal<'py>(py: Python<'py>, secret: &str, purpose: &str, text: &str) -> Option<Bound<'py, PyBytes>> {
-    sessions::unseal(secret, purpose, text).map(|content| PyBytes::new(py, &content))
+    logins::unseal(secret, purpose, text).map(|content| PyBytes::new(py, &content))
 }
 
 /// The claims of an ID token.
@@ -27,6 +27,6 @@ pub fn check_id_token<'py>(
     now: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let claims =
-        sessions::check_id_token(jwks, token, issuer, client_id, now).map_err(PyValueError::new_err)?;
+        logins::check_id_token(jwks, token, issuer, client_id, now).map_err(PyValueError::new_err)?;
     Ok(PyBytes::new(py, &claims))
 }
