@@ -176,7 +176,7 @@ def test_a_deadline_is_kept_by_the_gateway_though_nobody_else_keeps_it(
 
 
 def test_a_conversation_may_pause_for_longer_than_a_body_may(start: Start, service: tuple[Service, str]) -> None:
-    bounds = {"body_timeout": "200ms", "rate_grace": "100ms", "min_body_rate": "1KiB/s"}
+    bounds = {"body_timeout": "200ms", "rate_grace": "100ms", "min_body_rate": "1KiB"}
     settings = {**config(service[1], timeouts={"idle": "200ms"}), "server": bounds}
     heard = threading.Event()
 
