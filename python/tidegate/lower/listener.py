@@ -31,7 +31,11 @@ def lower_listeners(work: Work) -> None:
         _add(
             work,
             plan.Listener(
-                name=entry.name or entry.address, address=address, proxy_protocol=entry.proxy_protocol, admin=False
+                name=entry.name or entry.address,
+                address=address,
+                proxy_protocol=entry.proxy_protocol,
+                admin=False,
+                tcp=None,
             ),
             inner,
             named=entry.name is not None,
@@ -51,14 +55,14 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     first = len(work.listeners)
     if control_socket is not None:
         work.listeners.append(
-            plan.Listener(name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True)
+            plan.Listener(name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True, tcp=None)
         )
         work.listener_paths.append(("state",))
     written = work.config.admin
     if not isinstance(written, bool) or written:
         for text, path in each(defaults.ADMIN_ADDRESS if isinstance(written, bool) else written, ("admin",)):
             address = bind(text, path, work)
-            _add(work, plan.Listener(name=text, address=address, proxy_protocol=False, admin=True), path)
+            _add(work, plan.Listener(name=text, address=address, proxy_protocol=False, admin=True, tcp=None), path)
             if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
                 work.warn(
                     path,

@@ -8,7 +8,7 @@ from tidegate import plan
 from tidegate.lower.address import cidr
 from tidegate.lower.headers import is_token
 from tidegate.lower.work import each
-from tidegate.model.server import RequestId
+from tidegate.model.server import LoopGuard, RequestId
 
 if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
@@ -36,6 +36,7 @@ def lower_server(work: Work) -> plan.Server:
         trusted_proxies=cidrs(server.trusted_proxies, (*at, "trusted_proxies"), work),
         forwarded=server.forwarded,
         via=server.via,
+        loop_guard=_loop_guard(server.loop_guard, (*at, "loop_guard"), work),
         request_id=_request_id(server.request_id, (*at, "request_id"), work),
         trace=server.trace,
         server_name=server.server_name,
@@ -65,3 +66,12 @@ def _request_id(written: RequestId | bool, path: Path, work: Work) -> plan.Reque
     elif not is_token(written.header):
         work.error((*path, "header"), f"`{written.header}` is not a header's name", "write `X-Request-Id`")
     return plan.RequestId(header=written.header, trust=written.trust, respond=written.respond)
+
+
+def _loop_guard(written: LoopGuard | bool, path: Path, work: Work) -> plan.LoopGuard | None:
+    if written is False:
+        return None
+    entry = LoopGuard() if written is True else written
+    if entry.id is not None and not is_token(entry.id):
+        work.error((*path, "id"), f"`{entry.id}` is not a token", "write letters, digits, `-`, `.` and `_`")
+    return plan.LoopGuard(id=entry.id or "", field=entry.field, most=entry.most)

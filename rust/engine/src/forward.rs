@@ -172,7 +172,7 @@ impl Forward<'_> {
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
         let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
-        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh);
+        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &[]);
         let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {
@@ -465,7 +465,7 @@ impl Forward<'_> {
         out.extend_from_slice(&self.worker.scratch.borrow()[early]);
         out.append(&mut exchange.response_input);
         exchange.to_client = out;
-        let idle_ms = self.plan.shared.plan.server.tunnel_idle_ms;
+        let idle_ms = self.route.plan.timeouts.tunnel_idle_ms;
         tunnel::run(self.worker, connection, exchange, &mut link.stream, idle_ms).await;
         Ok(Next::Close(Close::Tunnel))
     }

@@ -18,6 +18,7 @@ use crate::{
     log::{Format, Log},
     metrics::Metrics,
     stage::auth::Auth,
+    tcp::PreparedTcp,
     variables::Variables,
     worker::{Worker, WorkerPlan},
 };
@@ -38,6 +39,8 @@ pub struct Prepared {
     pub routers: Vec<Arc<Router>>,
     /// By index of the route.
     pub routes: Vec<PreparedRoute>,
+    /// By index of the listener: how its connections are passed on, `None` for those that speak HTTP.
+    pub tcp: Vec<Option<PreparedTcp>>,
     /// By index of the upstream: how its connections are secured, `None` for plain ones.
     pub upstream_tls: Vec<Option<Arc<Client>>>,
     /// By index of the limit.
@@ -140,6 +143,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
     for (index, limit) in plan.limits.iter().enumerate() {
         quota(limit, index)?;
     }
+    PreparedTcp::all(plan, None, &metrics)?;
     upstream_names(plan)?;
     if let Some(ai) = &plan.ai {
         PreparedAi::check(ai)?;
@@ -164,6 +168,7 @@ impl Prepared {
         let routes = (plan.routes.iter().enumerate())
             .map(|(index, route)| PreparedRoute::new(route, index, metrics))
             .collect::<Result<_, _>>()?;
+        let tcp = PreparedTcp::all(&plan, before, metrics)?;
         let upstream_tls = upstream_tls(&plan, before)?;
         let limits = (plan.limits.iter().enumerate())
             .map(|(index, limit)| {
@@ -220,6 +225,7 @@ impl Prepared {
             trusted,
             routers,
             routes,
+            tcp,
             upstream_tls,
             limits,
             caps,

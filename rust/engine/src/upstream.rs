@@ -341,7 +341,8 @@ impl Upstream {
 
 impl Attempt<'_> {
     /// A connection to the endpoint: an idle one, or a new one within `connect_ms`. `fresh` takes no idle one.
-    /// `bounded` cuts a waiting time to what the request has left. Ends when the client breaks off.
+    /// `bounded` cuts a waiting time to what the request has left. Ends when the client breaks off. What stands in
+    /// `first` opens a new connection, before TLS; an idle one has it behind it.
     pub async fn connect(
         &self,
         worker: &Worker,
@@ -349,6 +350,7 @@ impl Attempt<'_> {
         connect_ms: u32,
         bounded: impl Fn(u32) -> u32,
         fresh: bool,
+        first: &[u8],
     ) -> Result<Link, Failure> {
         if !fresh && let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
             worker.metrics.pool_hit(self.upstream.slot);
@@ -363,7 +365,8 @@ impl Attempt<'_> {
             }
         }
         wait.deadline.set(bounded(connect_ms));
-        let mut connecting = pin!(io::connect_secure(&self.endpoint.target, self.endpoint.secure.as_ref()));
+        let mut connecting =
+            pin!(io::connect_secure(&self.endpoint.target, first, self.endpoint.secure.as_ref()));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Pending if wait.deadline.poll_passed(cx) => {
                 Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
@@ -434,6 +437,16 @@ impl Attempt<'_> {
             .await;
             worker.look_at_clock();
             woken?;
+        }
+    }
+
+    /// Stays in flight after it was settled, for as long as a connection is passed on; ends when it is dropped.
+    pub fn stays(&mut self) {
+        let mut cluster = self.upstream.cluster.borrow_mut();
+        if let Some(id) = cluster.locate(self.ticket)
+            && !std::mem::replace(&mut self.open, true)
+        {
+            self.ticket = cluster.started(id);
         }
     }
 

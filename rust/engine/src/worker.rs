@@ -37,6 +37,7 @@ use crate::{
     metrics::{Metrics, WorkerMetrics},
     prepare::Prepared,
     resolve::Resolver,
+    tcp,
     timer::{TICK, Timers},
     upstream::Upstream,
 };
@@ -49,6 +50,9 @@ const EXCHANGES_KEPT: usize = 1024;
 
 /// A worker takes a connection to another only if that one has this many fewer.
 const BALANCE_STEP: usize = 2;
+
+/// Turns of the scheduler that connections have to end in, once the worker stops.
+const STOP_ROUNDS: usize = 4;
 
 /// How long a worker without descriptors waits before it accepts again.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
@@ -149,6 +153,8 @@ pub struct Worker {
     pub batches: Batches,
     /// Whether connections are let go as they become idle.
     pub draining: Cell<bool>,
+    /// Whether whatever is still open ends now.
+    pub stopping: Cell<bool>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
@@ -268,6 +274,7 @@ pub async fn main(
         small: RefCell::default(),
         batches: Batches::default(),
         draining: Cell::new(false),
+        stopping: Cell::new(false),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
@@ -300,7 +307,15 @@ pub async fn main(
                     listeners.drain();
                     worker.timers.wake_all();
                 }
-                Some(Message::Stop) | None => break,
+                Some(Message::Stop) | None => {
+                    // Those who are there for long end in a record; they wake, and are let run, before all is cut.
+                    worker.stopping.set(true);
+                    worker.timers.wake_all();
+                    for _ in 0..STOP_ROUNDS {
+                        tokio::task::yield_now().await;
+                    }
+                    break;
+                }
             },
             _ = ticks.tick() => tick(&worker),
         }
@@ -378,6 +393,10 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
+        if let Some(Some(tcp)) = plan.shared.tcp.get(listening.index.get() as usize) {
+            tcp::spawn(&worker, tcp, stream, peer, listening);
+            return;
+        }
         let deadline = worker.timers.deadline();
         deadline.set(plan.shared.plan.server.keep_alive_ms);
         let connection = Connection {
@@ -405,6 +424,11 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// As logs and metrics call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whether no plan has it any more.
     pub fn is_gone(&self) -> bool {
         self.index.get() == u32::MAX
@@ -528,7 +552,11 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
     // Whoever looks after a full gateway must see that it is full.
     if !listening.admin && shared.traffic_connections() >= most {
         worker.metrics.refusal("too_many_connections");
-        answer::turn_away(accepted);
+        let passed_on =
+            worker.plan().shared.tcp.get(listening.index.get() as usize).is_some_and(Option::is_some);
+        if !passed_on {
+            answer::turn_away(accepted);
+        }
         return;
     }
     let target = lighter_of_two(shared, worker.index);

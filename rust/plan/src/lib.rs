@@ -12,12 +12,14 @@ mod ai;
 mod auth;
 mod check;
 mod check_ai;
+mod check_tcp;
 mod hook;
 mod limit;
 mod listener;
 mod route;
 mod secret;
 mod server;
+mod tcp;
 mod template;
 mod upstream;
 
@@ -39,11 +41,12 @@ pub use route::{
     Route, ValueMatch, ValueTest,
 };
 pub use secret::Secret;
-pub use server::{ForwardedStyle, RequestId, Server};
+pub use server::{ForwardedStyle, LoopField, LoopGuard, RequestId, Server};
+pub use tcp::{SniRoute, Tcp, TcpTarget};
 pub use template::{Part, Template, Variable};
 pub use upstream::{
-    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamTls,
+    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, ProxyVersion, Retry, RetryReason,
+    Timeouts, Upstream, UpstreamTls,
 };
 
 use serde::Deserialize;

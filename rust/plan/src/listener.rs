@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Address;
+use crate::{Address, Tcp};
 
 /// One listening socket.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -16,4 +16,6 @@ pub struct Listener {
     pub proxy_protocol: bool,
     /// Whether it is the admin listener: not logged, not counted as traffic, open while draining.
     pub admin: bool,
+    /// How connections are passed on as they are; `null` for a listener that speaks HTTP.
+    pub tcp: Option<Tcp>,
 }

@@ -32,6 +32,8 @@ pub struct Server {
     pub forwarded: ForwardedStyle,
     /// Whether `Via` is added to what is forwarded, both ways.
     pub via: bool,
+    /// How requests that come back are known; `null`: they are not.
+    pub loop_guard: Option<LoopGuard>,
     /// The request id that is sent upstream and logged.
     pub request_id: RequestId,
     /// Whether a traceparent is made for requests that bring none (one that is there is always passed on).
@@ -42,6 +44,28 @@ pub struct Server {
     pub merge_slashes: bool,
     /// The most keys that each of the limit tables holds.
     pub limit_keys: u32,
+}
+
+/// How requests are known that passed this gateway before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopGuard {
+    /// What this gateway is called in the field, a token; empty for a name that each process makes up for itself.
+    pub id: String,
+    /// The field that carries it.
+    pub field: LoopField,
+    /// A request that passed more often than this is answered 508.
+    pub most: u32,
+}
+
+/// The field in which gateways write their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopField {
+    /// `CDN-Loop` (RFC 8586), which no gateway may take out.
+    CdnLoop,
+    /// `Via` (RFC 9110 §7.6.3).
+    Via,
 }
 
 /// Which fields tell the upstream about the client.

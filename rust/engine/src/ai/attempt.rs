@@ -153,7 +153,7 @@ async fn once<'a>(
     order.tried.set(tried);
     let mut attempt = attempt.ok_or_else(|| lost(Failure::upstream(Cause::NoEndpoint)))?;
     let wait = Wait { deadline, client };
-    let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh).await;
+    let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh, &[]).await;
     let mut link = connected.map_err(|failure| {
         let outcome = if failure.cause == Cause::ClientGone { Outcome::Cancelled } else { Outcome::Failed };
         attempt.finish(worker, outcome, None, failure.cause.as_str());

@@ -20,11 +20,12 @@ const BODY_TIME: Duration = Duration::from_millis(200);
 /// Good, or what is wrong. How long it may take is the caller's to say.
 pub(super) async fn ask(
     target: &Target,
+    first: &[u8],
     secure: Option<&Secure>,
     probe: &HealthProbe,
     authority: &str,
 ) -> Result<(), String> {
-    let connected = io::connect_outside(target, secure).await;
+    let connected = io::connect_outside(target, first, secure).await;
     let mut stream = connected.map_err(|error| format!("no connection: {error}"))?;
     let HealthProbe::Http { path, host, status: (from, to) } = probe else {
         let _ = poll_fn(|cx| stream.poll_shutdown(cx)).await; // the end of a handshake is still to be sent
