@@ -132,7 +132,6 @@ class Server(Part, frozen=True, kw_only=True):
     send_timeout_ms: int
     keep_alive_ms: int
     keep_alive_requests: int
-    tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
     trusted_proxies: list[str]

@@ -22,6 +22,7 @@ def lower_server(work: Work) -> plan.Server:
     at: Path = ("server",)
     if any(char in server.server_name for char in "\r\n\0"):
         work.error((*at, "server_name"), "a line end or NUL would split the head", "write it in one line")
+    work.tunnel_idle_ms = work.milliseconds(server.tunnel_idle, (*at, "tunnel_idle"), least=1)
     return plan.Server(
         head_bytes=work.bytes(server.head_bytes, (*at, "head_bytes"), least=1024, most=1024 * 1024),
         head_fields=server.head_fields,
@@ -30,7 +31,6 @@ def lower_server(work: Work) -> plan.Server:
         send_timeout_ms=work.milliseconds(server.send_timeout, (*at, "send_timeout"), least=1),
         keep_alive_ms=work.milliseconds(server.keep_alive, (*at, "keep_alive")),
         keep_alive_requests=server.keep_alive_requests,
-        tunnel_idle_ms=work.milliseconds(server.tunnel_idle, (*at, "tunnel_idle"), least=1),
         drain_ms=work.milliseconds(server.drain, (*at, "drain")),
         max_connections=server.max_connections,
         trusted_proxies=cidrs(server.trusted_proxies, (*at, "trusted_proxies"), work),

@@ -70,10 +70,9 @@ def _tcp(entry: Listener, path: Path, work: Work, upstreams: Upstreams) -> plan.
                 work.error(place, f"`{text}` is there twice", "leave one out")
             routes[host] = plan.SniRoute(host=host, target=target)
     timeouts = entry.timeouts
+    idle = work.tunnel_idle_ms
     if timeouts.idle is not None:
         idle = work.milliseconds(timeouts.idle, (*path, "timeouts", "idle"))
-    else:
-        idle = work.milliseconds(work.config.server.tunnel_idle, ("server", "tunnel_idle"))
     return plan.Tcp(
         sni=list(routes.values()),
         default=default,

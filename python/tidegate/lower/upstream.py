@@ -183,7 +183,7 @@ def _tunnel_idle(route: Timeouts, upstream: Timeouts, paths: tuple[Path, Path], 
     for written, path in ((route.tunnel_idle, paths[0]), (upstream.tunnel_idle, paths[1])):
         if written is not None:
             return work.milliseconds(written, (*path, "timeouts", "tunnel_idle"))
-    return work.milliseconds(work.config.server.tunnel_idle, ("server", "tunnel_idle"))
+    return work.tunnel_idle_ms
 
 
 def lower_retry(route: Retry | bool, upstream: Retry | bool, paths: tuple[Path, Path], work: Work) -> plan.Retry:

@@ -10,6 +10,7 @@ use crate::{
     connection::Next,
     exchange::Exchange,
     failure::{Cause, Failure},
+    loop_guard::LoopGuard,
     prepare::PreparedRoute,
     upstream::Endpoint,
     variables::Variables,
@@ -91,7 +92,11 @@ pub fn request(
     if !exchange.traceparent.is_empty() {
         push_field(out, b"traceparent", exchange.traceparent.as_bytes());
     }
-    if server.via {
+    let guard = plan.shared.loop_guard.as_ref();
+    if let Some(guard) = guard {
+        guard.write(head.version, out);
+    }
+    if server.via && !guard.is_some_and(LoopGuard::is_via) {
         via(head.version, out);
     }
     route.request_edits.write(&variables, out);

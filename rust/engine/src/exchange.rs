@@ -65,6 +65,11 @@ async fn journey(
         Err(refusal) => return answer::fail(worker, plan, connection, exchange, None, refusal.into()).await,
     };
     exchange.expect(&facts);
+    if let Some(guard) = &plan.shared.loop_guard
+        && let Err(failure) = guard.check(&exchange.head)
+    {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
 
     // match
     let route = match stage::matching::find(plan, exchange) {

@@ -31,6 +31,8 @@ pub enum Cause {
     BadPath(&'static str),
     /// No route takes it.
     NoRoute,
+    /// The request has been here too often.
+    LoopDetected,
     /// The client's address is not let in.
     AddressDenied,
     /// No credential came, or a wrong one.
@@ -112,6 +114,7 @@ impl Cause {
             Self::Refused(refusal) => refusal.as_str(),
             Self::BadPath(name) | Self::BadChunk(name) => name,
             Self::NoRoute => "no_route",
+            Self::LoopDetected => "loop_detected",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
             Self::KeyExpired => "key_expired",
@@ -156,6 +159,7 @@ impl Cause {
             Self::Refused(refusal) => refusal.status(),
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
             Self::NoRoute => 404,
+            Self::LoopDetected => 508,
             Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
             Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
@@ -191,6 +195,7 @@ impl Cause {
             Self::BadPath(_) => "The path can't be read in one way only.",
             Self::BadChunk(_) => "The body's chunks are not framed as RFC 9112 section 7.1 has it.",
             Self::NoRoute => "No route takes this request.",
+            Self::LoopDetected => "The request has come back to where it was before.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
             Self::KeyExpired => "The key has expired.",

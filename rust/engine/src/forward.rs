@@ -2,9 +2,9 @@
 
 mod relay;
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
-use tidegate_http1::{RequestFacts, parse_response};
+use tidegate_http1::{RequestFacts, parse_response, proxy_header::Spoken};
 use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
@@ -17,7 +17,7 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     prepare::PreparedRoute,
-    tunnel,
+    proxy_header, tunnel,
     upstream::{Attempt, Link, Upstream, Wait},
     worker::{Worker, WorkerPlan},
 };
@@ -172,7 +172,8 @@ impl Forward<'_> {
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
         let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
-        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &[]);
+        let first = self.first_bytes(connection, exchange);
+        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &first);
         let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {
@@ -248,6 +249,20 @@ impl Forward<'_> {
                 }
             }
         }
+    }
+
+    /// What a connection to the upstream opens with: a PROXY header where it wants one. A client that a trusted proxy
+    /// tells of has no port that is known.
+    fn first_bytes(&self, connection: &Connection, exchange: &Exchange) -> Vec<u8> {
+        let mut first = Vec::new();
+        if let Some(version) = self.upstream.plan.proxy_protocol {
+            let own = exchange.client_ip == exchange.peer.ip().to_canonical();
+            let port = if own { exchange.peer.port() } else { 0 };
+            let client = SocketAddr::new(exchange.client_ip, port);
+            let addresses = proxy_header::addresses(client, connection.stream.local_address());
+            proxy_header::write(version, &Spoken { addresses, ..Spoken::default() }, &mut first);
+        }
+        first
     }
 
     /// Looks at what has come: the last `read` bytes stand in the scratch buffer, those of earlier reads in

@@ -22,6 +22,7 @@ mod health;
 pub mod hooks;
 pub mod io;
 mod log;
+mod loop_guard;
 mod memory;
 mod metrics;
 mod prepare;

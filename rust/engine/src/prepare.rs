@@ -16,6 +16,7 @@ use crate::{
     exchange::Exchange,
     io::tls::Client,
     log::{Format, Log},
+    loop_guard::LoopGuard,
     metrics::Metrics,
     stage::auth::Auth,
     tcp::PreparedTcp,
@@ -55,6 +56,8 @@ pub struct Prepared {
     pub hook_slots: Vec<u32>,
     /// The AI part.
     pub ai: Option<PreparedAi>,
+    /// How requests that come back are known.
+    pub loop_guard: Option<LoopGuard>,
     /// Where lines go.
     pub log: Option<Log>,
     /// What lines look like.
@@ -232,6 +235,7 @@ impl Prepared {
             buckets,
             in_flight,
             hook_slots: plan.hooks.iter().map(|hook| metrics.hook_slot(&hook.name)).collect(),
+            loop_guard: plan.server.loop_guard.as_ref().map(LoopGuard::from),
             log,
             log_format,
             plan,

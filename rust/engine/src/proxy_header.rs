@@ -1,6 +1,6 @@
 //! PROXY headers for connections to upstreams: for whom, in which version.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tidegate_http1::proxy_header::{Spoken, write_own, write_v1, write_v2};
 use tidegate_plan::ProxyVersion;
@@ -24,7 +24,15 @@ pub fn own(version: Option<ProxyVersion>) -> Vec<u8> {
     out
 }
 
-/// The addresses to tell; none where the client came by a Unix socket or where it came to is not known.
+/// The addresses to tell; none where the client came by a Unix socket. Where it came to may not be known: then the
+/// unspecified address says so, as the client's is what matters.
 pub fn addresses(client: SocketAddr, destination: Option<SocketAddr>) -> Option<(SocketAddr, SocketAddr)> {
-    Some((client, destination?)).filter(|_| client != UNIX_PEER)
+    if client.ip() == UNIX_PEER.ip() {
+        return None;
+    }
+    let unspecified = match client.ip().to_canonical() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    Some((client, destination.unwrap_or(SocketAddr::new(unspecified, 0))))
 }

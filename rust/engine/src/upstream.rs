@@ -106,6 +106,8 @@ pub struct Link {
     pub stream: Stream,
     /// Whether requests were sent on it before.
     pub reused: bool,
+    /// Where it is kept: with its endpoint's, or with those that were opened in the name of the same client.
+    shelf: u64,
     born: u64,
     permit: Option<Permit>,
 }
@@ -225,14 +227,20 @@ impl Upstream {
 
     /// Keeps a connection for the next request.
     pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
-        let Link { stream, born, permit, .. } = link;
+        let Link { stream, shelf, born, permit, .. } = link;
+        let own = shelf != endpoint.key;
+        // One that speaks for a client is of no use to others: it must not take room that somebody waits for, and
+        // all of them together are not more than are kept for one endpoint.
+        if own && (permit.is_some() || self.idle.borrow().len() >= self.plan.pool.idle_max as usize) {
+            return;
+        }
         // Somebody on another worker waits for room, and nobody here could use this connection.
         let wanted_elsewhere =
             endpoint.waiting.get() == 0 && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
         if wanted_elsewhere {
             return;
         }
-        self.idle.borrow_mut().checkin(endpoint.key, Idle { stream, permit }, born, now);
+        self.idle.borrow_mut().checkin(shelf, Idle { stream, permit }, born, now);
         if endpoint.waiting.get() > 0 {
             endpoint.returned.notify_one();
         }
@@ -326,16 +334,23 @@ impl Upstream {
     }
 
     /// An idle connection that has not ended meanwhile. Idle ones stay registered, so this costs no system call.
-    fn check_out(&self, endpoint: &Endpoint, now: u64) -> Option<Link> {
+    fn check_out(&self, shelf: u64, now: u64) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            let mut kept = idle.checkout(endpoint.key, now)?;
+            let mut kept = idle.checkout(shelf, now)?;
             if kept.connection.stream.poll_read_ready(&mut cx).is_pending() {
                 let Idle { stream, permit } = kept.connection;
-                return Some(Link { stream, reused: true, born: kept.born, permit });
+                return Some(Link { stream, reused: true, shelf, born: kept.born, permit });
             }
         }
+    }
+}
+
+impl Endpoint {
+    /// Where connections are kept that open with `first`: a PROXY header is true for one client only.
+    fn shelf(&self, first: &[u8]) -> u64 {
+        if first.is_empty() { self.key } else { xxh3_64_with_seed(first, self.key) }
     }
 }
 
@@ -352,14 +367,15 @@ impl Attempt<'_> {
         fresh: bool,
         first: &[u8],
     ) -> Result<Link, Failure> {
-        if !fresh && let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
+        let shelf = self.endpoint.shelf(first);
+        if !fresh && let Some(link) = self.upstream.check_out(shelf, self.started) {
             worker.metrics.pool_hit(self.upstream.slot);
             return Ok(link);
         }
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
-            match self.enter(worker, door, wait, bounded(self.upstream.plan.pool.queue_ms)).await? {
+            match self.enter(worker, door, shelf, wait, bounded(self.upstream.plan.pool.queue_ms)).await? {
                 Entered::Idle(link) => return Ok(link),
                 Entered::Room => permit = Some(Permit::new(door.clone())),
             }
@@ -391,7 +407,7 @@ impl Attempt<'_> {
             );
             Failure::upstream(cause)
         })?;
-        Ok(Link { stream, reused: false, born: worker.now(), permit })
+        Ok(Link { stream, reused: false, shelf, born: worker.now(), permit })
     }
 
     /// Waits for room at the endpoint's door, or for a connection that comes back.
@@ -399,6 +415,7 @@ impl Attempt<'_> {
         &self,
         worker: &Worker,
         door: &Arc<Door>,
+        shelf: u64,
         wait: Wait<'_>,
         queue_ms: u32,
     ) -> Result<Entered, Failure> {
@@ -413,7 +430,7 @@ impl Attempt<'_> {
         let _here = Waiting(endpoint);
         wait.deadline.set(queue_ms);
         loop {
-            if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
+            if let Some(link) = self.upstream.check_out(shelf, worker.now()) {
                 return Ok(Entered::Idle(link));
             }
             if door.gate.try_enter() {

@@ -20,8 +20,6 @@ pub struct Server {
     pub keep_alive_ms: u32,
     /// Requests on one connection before it is closed; 0 for no bound.
     pub keep_alive_requests: u32,
-    /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
-    pub tunnel_idle_ms: u32,
     /// How long a drain waits for exchanges under way before it cuts them.
     pub drain_ms: u32,
     /// Client connections in all workers together; more are refused with 503.

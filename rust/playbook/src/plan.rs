@@ -8,7 +8,7 @@ pub fn plan() -> Value {
         "schema": 1,
         "server": {
             "head_bytes": 8192, "head_fields": 64, "head_timeout_ms": 10_000, "body_timeout_ms": 30_000,
-            "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0, "tunnel_idle_ms": 600_000,
+            "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0,
             "drain_ms": 30_000, "max_connections": 100, "trusted_proxies": [], "forwarded": "none", "via": false, "loop_guard": null,
             "request_id": {"header": "", "trust": false, "respond": false}, "trace": false, "server_name": "",
             "merge_slashes": true, "limit_keys": 1000
