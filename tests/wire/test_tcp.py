@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -19,7 +20,7 @@ from tests.conftest import Serve, Start
 from tests.support.client import connect, once
 from tests.support.gateway import Tidegate, program
 from tests.support.peers import OpenSsl, Postgres, ProxyReader, Redis, port_of
-from tests.support.streams import Handler, StreamServer, echo, read_all, read_exactly
+from tests.support.streams import Handler, StreamServer, echo, read_all, read_exactly, reset
 from tests.support.waiting import until
 
 Stream = Callable[[Handler], StreamServer]
@@ -182,7 +183,6 @@ def test_proxy_headers_tell_real_readers_who_the_client_is(
             "http": {
                 "endpoints": f"http://{peer.address}",
                 "proxy_protocol": version,
-                "health": {"active": {"path": "/", "interval": "100ms"}},
             },
         }
         config["routes"] = [{"upstream": "http"}]
@@ -195,15 +195,22 @@ def test_proxy_headers_tell_real_readers_who_the_client_is(
                     body = read_all(sock).partition(b"\r\n\r\n")[2].decode()
                 assert body.startswith("127.0.0.1:")
                 assert port_of(body) == own
-        # One client's requests share a connection; probes bear a header of their own, or would be refused.
-        with gateway.client() as client:
-            client.send(b"")
-        probes = 'tidegate_upstream_endpoint_up{upstream="http",endpoint="%s"}' % peer.address
-        assert gateway.metrics() is not None, probes
         if reader == "nginx":
             assert "broken header" not in peer.errors.read_text()
     finally:
         peer.stop()
+
+
+@pytest.mark.parametrize(
+    ("version", "header"), [("v1", b"PROXY UNKNOWN\r\n"), ("v2", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")]
+)
+def test_a_probe_opens_with_a_header_of_its_own(start: Start, stream: Stream, version: str, header: bytes) -> None:
+    came: list[bytes] = []
+    server = stream(lambda sock: came.append(read_all(sock)))
+    upstream = {"endpoints": server.url, "proxy_protocol": version, "health": {"active": {"interval": "100ms"}}}
+    start({**passing("a"), "upstreams": {"a": upstream}})
+    until(lambda: len(came) >= 2, "two probes")
+    assert set(came) == {header}
 
 
 def test_the_name_is_told_in_an_extension(start: Start, tmp_path: Path) -> None:
@@ -241,15 +248,22 @@ def test_an_end_is_passed_on_and_the_answer_still_comes_back(start: Start, strea
 
 def test_a_break_on_one_side_is_a_break_on_the_other(start: Start, stream: Stream) -> None:
     server = stream(lambda sock: sock.sendall(b"half an ans"))
-    broken = stream(lambda sock: (sock.sendall(b"half"), broken.close()))  # type: ignore[arg-type]
+
+    def die(sock: socket.socket) -> None:
+        sock.recv(1)
+        sock.sendall(b"half")
+        reset(sock)
+
+    broken = stream(die)
     gateway = start(
         {"listeners": [passing(server.url)["listeners"][0], passing(broken.url)["listeners"][0]], "routes": []}
     )
     with connect(gateway.addresses[0]) as sock:
         assert read_all(sock) == b"half an ans"
-    with connect(gateway.addresses[1]) as sock, pytest.raises(ConnectionResetError):
-        while sock.recv(100):
-            pass
+    with connect(gateway.addresses[1]) as sock:
+        sock.sendall(b"?")
+        with pytest.raises(ConnectionResetError):
+            read_all(sock)
 
 
 def test_large_streams_both_ways_at_once_are_exact_and_take_no_memory(start: Start, stream: Stream) -> None:
@@ -306,10 +320,8 @@ def test_limits_refuse_before_anything_reaches_the_server(start: Start, stream: 
     for _ in range(6):
         with connect(gateway.address) as sock:
             sock.sendall(b"x")
-            try:
+            with contextlib.suppress(ConnectionResetError):
                 answered += sock.recv(1) == b"x"
-            except ConnectionResetError:
-                pass
     assert answered == 3
     assert server.accepted == 3
     reasons = [record["reason"] for record in gateway.records(6)]
@@ -331,7 +343,7 @@ def test_connections_beyond_the_listeners_bound_are_closed(start: Start, stream:
         sock.sendall(b"y")
         assert sock.recv(1) == b"y"
     held.pop().close()
-    assert [record["reason"] for record in gateway.records(1)][0] == "listener_full"
+    assert [record["reason"] for record in gateway.records(4)].count("listener_full") == 1
 
 
 def test_a_drain_lets_them_go_on_then_cuts_and_tells(start: Start, stream: Stream) -> None:

@@ -55,7 +55,9 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     first = len(work.listeners)
     if control_socket is not None:
         work.listeners.append(
-            plan.Listener(name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True, tcp=None)
+            plan.Listener(
+                name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True, tcp=None
+            )
         )
         work.listener_paths.append(("state",))
     written = work.config.admin

@@ -59,9 +59,9 @@ class Upstreams:
         """Notes who leads to an upstream: its endpoints speak HTTP, or take what tcp listeners pass on, never both."""
         if index >= len(self.written):
             return
-        entries = self.written[index].endpoints
-        first, _ = next(each(entries, ()), ("", ()))
-        url = first if isinstance(first, str) else first.url
+        entries: Iterable[tuple[str | Endpoint, Path]] = each(self.written[index].endpoints, ())
+        urls = [entry if isinstance(entry, str) else entry.url for entry, _ in entries]
+        url = urls[0] if urls else ""
         bare = url.partition("://")[2]
         if stream and url[:4].lower() == "http":
             scheme = "tls" if is_secure(url) else "tcp"

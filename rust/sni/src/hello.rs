@@ -209,5 +209,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-#[path = "hello_tests.rs"]
 mod tests;
