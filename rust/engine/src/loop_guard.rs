@@ -35,11 +35,9 @@ impl LoopGuard {
     ///
     /// A name within a quoted parameter counts as well: that only harms whoever writes it there.
     pub fn check(&self, head: &RequestHead) -> Result<(), Failure> {
-        let (known, name): (_, fn(&[u8]) -> &[u8]) = match self.field {
-            LoopField::CdnLoop => (Known::CdnLoop, cdn_id),
-            LoopField::Via => (Known::Via, received_by),
-        };
-        let names = head.all(known).flat_map(|value| value.split(|byte| *byte == b',')).map(name);
+        let known = if self.is_via() { Known::Via } else { Known::CdnLoop };
+        let items = head.all(known).flat_map(|value| value.split(|byte| *byte == b','));
+        let names = items.map(|item| if self.is_via() { received_by(item) } else { cdn_id(item) });
         let passed = names.filter(|name| **name == *self.name).count();
         if passed > self.most as usize { Err(Failure::gateway(Cause::LoopDetected)) } else { Ok(()) }
     }

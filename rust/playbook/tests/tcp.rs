@@ -182,6 +182,32 @@ fn an_endpoint_that_takes_no_connection_is_followed_by_the_next() {
 }
 
 #[test]
+fn a_connection_that_waits_to_try_again_holds_no_other_up() {
+    let mut plan = passing();
+    let endpoints = plan["upstreams"][0]["endpoints"].as_array_mut().unwrap();
+    for port in [81, 82] {
+        let mut other = endpoints[0].clone();
+        other["address"]["port"] = json!(port);
+        endpoints.push(other);
+    }
+    plan["listeners"][0]["tcp"]["default"] = target(0, 3);
+    play(plan, async |play| {
+        [80, 81, 82].map(|port| play.endpoint_is(port, Listening::Refused));
+        // The third attempt comes after a pause, in which others connect.
+        let waiting = play.client().await;
+        let others = [play.client().await, play.client().await];
+        play.endpoint_is(82, Listening::Open);
+        play.endpoint_is(81, Listening::Open);
+        play.endpoint_is(80, Listening::Open);
+        play.passes(Duration::from_secs(3)).await;
+        for client in others.iter().chain([&waiting]) {
+            assert!(!client.is_closed().await);
+        }
+        assert_eq!(play.metric("tidegate_panics_total"), Some(0.0));
+    });
+}
+
+#[test]
 fn where_no_endpoint_takes_it_the_client_is_closed_and_told_apart() {
     play(passing(), async |play| {
         play.endpoint_is(80, Listening::Refused);

@@ -278,7 +278,8 @@ async fn connect<'a>(
             attempts_made: passage.attempts,
             reused_connection: false,
         };
-        match target.retry.decide(&attempted, &mut upstream.budget.borrow_mut(), worker.now()) {
+        let verdict = target.retry.decide(&attempted, &mut upstream.budget.borrow_mut(), worker.now());
+        match verdict {
             RetryVerdict::Retry { delay_ns } if failed => {
                 worker.metrics.retry(cause.as_str());
                 if delay_ns > 0 {
