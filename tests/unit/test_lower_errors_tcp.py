@@ -95,6 +95,20 @@ CASES = [
         id="forgotten",
     ),
     pytest.param(
+        TCP % "upstream: a, http2: off" + UP, "`http2` is for listeners that speak HTTP; leave it out", id="http2"
+    ),
+    pytest.param(
+        TCP % "upstream: u" + "upstreams: {u: {endpoints: 'tcp://10.0.0.1:1', protocol: http2}}\n",
+        "tcp listeners speak no HTTP to these endpoints",
+        id="h2-over-tcp",
+    ),
+    pytest.param(
+        "listeners: [':1']\nroutes: [{upstream: u}]\n"
+        "upstreams: {u: {endpoints: 'http://10.0.0.1', protocol: auto, proxy_protocol: v2}}\n",
+        "a PROXY header tells of one client, and a connection of HTTP/2 is shared by many",
+        id="proxy-and-h2",
+    ),
+    pytest.param(
         TCP % "upstream: a, name: t" + UP + "routes: [{listeners: t, respond: 204}]\n",
         "`t` passes connections on, it serves no routes; name a listener without `protocol`",
         id="route-on-it",

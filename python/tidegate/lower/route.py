@@ -10,6 +10,7 @@ from tidegate.lower.auth import lower_access, lower_auth
 from tidegate.lower.headers import lower_edits
 from tidegate.lower.hook import lower_hook
 from tidegate.lower.limit import lower_route_limits
+from tidegate.lower.listener import redirecting
 from tidegate.lower.match import lower_match
 from tidegate.lower.server import max_body
 from tidegate.lower.tcp import is_tcp
@@ -34,7 +35,8 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
     """All routes; what is wrong is noted."""
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
-    everywhere = [index for index in range(len(work.listeners)) if not is_tcp(work, index)]
+    elsewhere = redirecting(work)
+    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere and not is_tcp(work, index)]
     by_name: dict[str, int] = {}
     for index, listener in enumerate(work.listeners):
         by_name[listener.name] = index

@@ -39,6 +39,11 @@ def lower_tcp(work: Work, upstreams: Upstreams) -> None:
         if not isinstance(entry, Listener):
             continue
         if entry.protocol == "tcp":
+            for key in ("tls", "http2", "redirect_https"):
+                if work.where.has((*path, key)):
+                    place = work.where.key_place((*path, key))
+                    right = "leave it out; `sni` chooses the upstream by name, which ends TLS itself"
+                    work.problems.error_at(place, f"`{key}` is for listeners that speak HTTP", right)
             made = _tcp(entry, path, work, upstreams)
             limits, caps = work.listener_limits[index], work.listener_caps[index]
             _check_keys(limits, caps, path, work)

@@ -42,6 +42,20 @@ class Upstreams:
         for name, entry in work.config.upstreams.items():
             self._named(name, entry)
 
+    def _check_protocol(self, written: Upstream, path: Path) -> None:
+        """HTTP/2 connections are shared by clients, so they can't speak for one; and tcp listeners speak no HTTP at all."""
+        if written.protocol == "http1":
+            return
+        if written.proxy_protocol is not None:
+            self.work.error(
+                (*path, "proxy_protocol"),
+                "a PROXY header tells of one client, and a connection of HTTP/2 is shared by many",
+                "leave `protocol` out, or rely on `server.forwarded`",
+            )
+        entries: Iterable[tuple[str | Endpoint, Path]] = each(written.endpoints, path)
+        if any(is_stream(entry if isinstance(entry, str) else entry.url) for entry, _ in entries):
+            self.work.error((*path, "protocol"), "tcp listeners speak no HTTP to these endpoints", "leave it out")
+
     def index(self, written: str | list[str], path: Path, *, stream: bool = False) -> int:
         """The upstream that a route means, or (`stream`) a tcp listener; what is wrong is noted."""
         if isinstance(written, str) and not _is_url(written):
@@ -131,10 +145,12 @@ class Upstreams:
 
     def _add(self, name: str, written: Upstream, path: Path, endpoints_path: Path) -> int:
         work = self.work
+        self._check_protocol(written, path)
         made = plan.Upstream(
             name=name,
             endpoints=_endpoints(written, endpoints_path, work),
             balance=_balance(written.balance, (*path, "balance"), work),
+            protocol=written.protocol,
             tls=_tls(written, path, endpoints_path, work),
             proxy_protocol=written.proxy_protocol,
             pool=plan.Pool(

@@ -10,6 +10,7 @@ from tidegate.model.auth import Access
 from tidegate.model.limit import Concurrency, Limit
 from tidegate.model.noun import Many, Noun, about
 from tidegate.model.tcp import Sni, TcpTimeouts
+from tidegate.model.tls import ListenerTls
 
 
 class Listener(Noun, frozen=True, kw_only=True):
@@ -33,6 +34,14 @@ class Listener(Noun, frozen=True, kw_only=True):
             "Whether every connection opens with a PROXY protocol header (v1 or v2); only those of "
             "`server.trusted_proxies` are taken."
         ),
+    ] = False
+    http2: Annotated[
+        bool, about("Whether HTTP/2 is spoken: offered within TLS, and taken from clients that begin with it.")
+    ] = True
+    tls: Annotated[ListenerTls | None, about("How its connections are secured; plain unless given.")] = None
+    redirect_https: Annotated[
+        bool | Annotated[int, Meta(ge=1, le=65535)],
+        about("Answers every request by 308 to the same over TLS, at port 443 or this one.", True, 8443),
     ] = False
     protocol: Annotated[
         Literal["http", "tcp"], about("`tcp` passes connections on as they are, without a look at what is said.")

@@ -6,6 +6,7 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod abuse;
 mod ai;
 mod answer;
 mod background;
@@ -13,13 +14,20 @@ mod body;
 mod compose;
 mod connection;
 mod control;
+mod drain;
 mod exchange;
 mod explain;
 mod failure;
+#[cfg(feature = "memory")]
+pub mod fault;
 mod forward;
 mod gates;
+mod grpc;
+mod handover;
+mod handshake;
 mod health;
 pub mod hooks;
+mod http2;
 pub mod io;
 mod log;
 mod loop_guard;
@@ -27,8 +35,10 @@ mod memory;
 mod metrics;
 mod prepare;
 mod proxy_header;
+mod pulse;
 mod record;
 mod resolve;
+mod sessions;
 mod stage;
 mod tcp;
 mod telemetry;
@@ -40,7 +50,9 @@ mod worker;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;
+pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
+pub use pulse::Health;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_milliseconds() -> u64 {

@@ -55,6 +55,7 @@ impl LoopGuard {
                 out.extend_from_slice(match received {
                     Version::Http10 => b"Via: 1.0 ",
                     Version::Http11 => b"Via: 1.1 ",
+                    Version::Http2 => b"Via: 2.0 ",
                 });
                 out.extend_from_slice(&self.name);
                 out.extend_from_slice(b"\r\n");

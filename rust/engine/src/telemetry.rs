@@ -7,6 +7,8 @@ use crate::{log::Log, metrics::Gauges, worker::Shared};
 /// Prometheus text.
 pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
     shared.metrics.render(&gauges(shared), out);
+    let expiries = shared.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+    crate::metrics::render_expiries(&expiries, out);
 }
 
 /// One JSON object.
@@ -22,5 +24,7 @@ fn gauges(shared: &Shared) -> Gauges {
         draining: shared.draining.load(Ordering::Relaxed),
         log_lines_dropped: log.as_ref().map_or(0, Log::dropped),
         hook_calls_waiting: shared.hooks.waiting() as u64,
+        overload_level: shared.overload.level().number().into(),
+        memory: (shared.overload.used(), shared.overload.budget()),
     }
 }

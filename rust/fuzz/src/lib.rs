@@ -13,6 +13,7 @@ pub mod dialects;
 pub mod differential;
 pub mod frames;
 pub mod guard;
+pub mod http2;
 pub mod plan;
 pub mod proxy_protocol;
 pub mod reader;
@@ -43,6 +44,7 @@ pub const TARGETS: [(&str, Run); 14] = [
     ("streams", streams::run),
     ("frames", frames::run),
     ("guard", guard::run),
+    ("http2", http2::run),
 ];
 
 /// The body of a binary that drives one target: libFuzzer's under `cargo fuzz`, the smoke loop's otherwise.

@@ -15,7 +15,10 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::tls::{self, Secure, Tls};
+use super::{
+    h2::H2,
+    tls::{self, Secure, Tls},
+};
 
 /// Where an endpoint answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,17 +47,34 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over another; boxed, so that plain connections stay small.
     Tls(Box<Tls>),
+    /// One of many streams on an HTTP/2 connection.
+    H2(H2),
     /// Two queues in memory, for tests.
     #[cfg(feature = "memory")]
     Memory(super::memory::Pipe),
 }
 
 impl Stream {
+    /// Whether nobody on the way to the other end can read it.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Self::Tls(_) => true,
+            Self::H2(stream) => stream.is_secure(),
+            _ => false,
+        }
+    }
+
+    /// Whether it carries one message each way and then ends.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
     /// Reads what is there, at most `buf`; 0 bytes is the end. A short read costs no second call to see that nothing is left.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         let polled = match self {
             Self::Tls(tls) => return tls.poll_read(cx, buf.initialize_unfilled()),
+            Self::H2(stream) => return stream.poll_read(cx, buf.initialize_unfilled()),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             #[cfg(feature = "memory")]
@@ -71,6 +91,7 @@ impl Stream {
             (Self::Tcp(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Unix(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Tls(tls), parts) => tls.poll_write(cx, parts),
+            (Self::H2(stream), parts) => stream.poll_write(cx, parts),
             #[cfg(feature = "memory")]
             (Self::Memory(pipe), parts) => pipe.poll_write(cx, parts),
         }
@@ -83,8 +104,17 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tls(tls) => tls.poll_read_ready(cx),
+            Self::H2(stream) => stream.poll_read_ready(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
+        }
+    }
+
+    /// The protocol that TLS has agreed on (RFC 7301); `None` where there was none to agree on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.alpn(),
+            _ => None,
         }
     }
 
@@ -96,6 +126,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Tls(tls) => tls.poll_broken(cx),
+            Self::H2(stream) => stream.poll_broken(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_broken(cx),
         }
@@ -135,7 +166,8 @@ impl Stream {
             Self::Tls(tls) => tls.break_off(),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.reset(),
-            Self::Unix(_) => {}
+            // A stream that is dropped before its end is reset; a Unix socket knows no breaks.
+            Self::H2(_) | Self::Unix(_) => {}
         }
     }
 
@@ -145,6 +177,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
+            Self::H2(stream) => stream.poll_shutdown(),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_shutdown(),
         }

@@ -26,6 +26,7 @@ pub use end::End;
 pub use prepare::PreparedTcp;
 
 use crate::{
+    abuse::clients::ClientPlace,
     failure::Cause,
     io::Stream,
     proxy_header,
@@ -67,6 +68,8 @@ struct Passage {
     /// Its listener's place in the counters.
     slot: u32,
     access_log: bool,
+    /// Counts among those of its address.
+    _place: ClientPlace,
 }
 
 /// Serves a connection that a listener for passing on has accepted, in a task of its own.
@@ -76,6 +79,7 @@ pub fn spawn(
     stream: Stream,
     peer: SocketAddr,
     listening: Rc<Listening>,
+    place: ClientPlace,
 ) {
     let passage = Passage {
         stream,
@@ -97,6 +101,7 @@ pub fn spawn(
         bytes: (0, 0),
         slot: tcp.slot,
         access_log: tcp.plan.access_log,
+        _place: place,
     };
     worker.metrics.tcp_opened(tcp.slot);
     let counted = Counted { worker: worker.clone(), slot: tcp.slot };
@@ -204,10 +209,23 @@ async fn admitted(
     permits: &mut Permits,
 ) -> Result<(), End> {
     if let Some(wait) = admit::admit(worker, plan, tcp, caller(passage), permits)? {
-        tokio::time::sleep(wait).await;
-        worker.look_at_clock();
+        pause(worker, passage, wait).await?;
     }
     Ok(())
+}
+
+/// Lets time pass, unless the client breaks off meanwhile.
+async fn pause(worker: &Worker, passage: &Passage, time: Duration) -> Result<(), End> {
+    let mut over = pin!(tokio::time::sleep(time));
+    let paused = poll_fn(|cx| match over.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Ok(())),
+        Poll::Pending if worker.timers.is_cut() => Poll::Ready(Err(End::Stopped)),
+        Poll::Pending if passage.stream.poll_broken(cx) => Poll::Ready(Err(End::ClientReset)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    worker.look_at_clock();
+    paused
 }
 
 fn caller(passage: &Passage) -> Caller<'_> {
@@ -283,8 +301,7 @@ async fn connect<'a>(
             RetryVerdict::Retry { delay_ns } if failed => {
                 worker.metrics.retry(cause.as_str());
                 if delay_ns > 0 {
-                    tokio::time::sleep(Duration::from_nanos(delay_ns)).await;
-                    worker.look_at_clock();
+                    pause(worker, passage, Duration::from_nanos(delay_ns)).await?;
                 }
             }
             _ => return Err(End::Failed(cause)),

@@ -57,7 +57,7 @@ pub async fn run(worker: &Worker, passage: &mut Passage, upstream: &mut Stream, 
         if moved || leaving.begins(worker, passage) {
             leaving.set(worker, passage);
         }
-        if worker.stopping.get() {
+        if worker.timers.is_cut() {
             let drained = leaving.due.is_some();
             return Poll::Ready(Some(if drained { End::DrainDeadline } else { End::Stopped }));
         }
@@ -120,7 +120,7 @@ async fn linger(worker: &Worker, passage: &mut Passage) {
         loop {
             match passage.stream.poll_read(cx, &mut scratch) {
                 Poll::Ready(Ok(read)) if read > 0 && taken < MOST_BYTES => taken += read,
-                Poll::Pending if !worker.stopping.get() && !passage.deadline.poll_passed(cx) => {
+                Poll::Pending if !worker.timers.is_cut() && !passage.deadline.poll_passed(cx) => {
                     return Poll::Pending;
                 }
                 _ => return Poll::Ready(()),
