@@ -2,9 +2,9 @@
 
 mod relay;
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
-use tidegate_http1::{RequestFacts, parse_response};
+use tidegate_http1::{RequestFacts, parse_response, proxy_header::Spoken};
 use tidegate_limit::Pace;
 use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
@@ -18,8 +18,9 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     grpc,
+    io::tls::HTTP2,
     prepare::PreparedRoute,
-    tunnel,
+    proxy_header, tunnel,
     upstream::{Attempt, Link, Upstream, Wait},
     worker::{Worker, WorkerPlan},
 };
@@ -186,7 +187,8 @@ impl Forward<'_> {
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
         let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
-        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh);
+        let first = self.first_bytes(connection, exchange);
+        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &first);
         let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {
@@ -267,6 +269,27 @@ impl Forward<'_> {
                 }
             }
         }
+    }
+
+    /// What a connection to the upstream opens with: a PROXY header where it wants one. A client that a trusted proxy
+    /// tells of has no port that is known.
+    fn first_bytes(&self, connection: &Connection, exchange: &Exchange) -> Vec<u8> {
+        let mut first = Vec::new();
+        if let Some(version) = self.upstream.plan.proxy_protocol {
+            let own = exchange.client_ip == exchange.peer.ip().to_canonical();
+            let port = if own { exchange.peer.port() } else { 0 };
+            let client = SocketAddr::new(exchange.client_ip, port);
+            let stream = &connection.stream;
+            let name = exchange.tls.as_ref().map(|facts| &*facts.sni).filter(|name| !name.is_empty());
+            let http2 = (stream.is_single() && stream.is_secure()).then_some(HTTP2);
+            let spoken = Spoken {
+                addresses: proxy_header::addresses(client, stream.local_address()),
+                authority: name,
+                protocol: stream.alpn().or(http2),
+            };
+            proxy_header::write(version, &spoken, &mut first);
+        }
+        first
     }
 
     /// Looks at what has come: the last `read` bytes stand in the scratch buffer, those of earlier reads in
@@ -506,7 +529,8 @@ impl Forward<'_> {
         out.extend_from_slice(&self.worker.scratch.borrow()[early]);
         out.append(&mut exchange.response_input);
         exchange.to_client = out;
-        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream).await;
+        let idle_ms = self.route.plan.timeouts.tunnel_idle_ms;
+        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream, idle_ms).await;
         Ok(Next::Close(Close::Tunnel))
     }
 }
