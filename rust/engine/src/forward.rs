@@ -418,13 +418,14 @@ impl Forward<'_> {
 
     /// How long the client's body may make one wait.
     fn body_ms(&self) -> u32 {
-        let server = &self.plan.shared.plan.server;
-        if self.call { server.tunnel_idle_ms } else { server.body_timeout_ms }
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { self.plan.shared.plan.server.body_timeout_ms }
     }
 
     /// How long the upstream may be silent in the middle of a body.
     fn idle_ms(&self) -> u32 {
-        if self.call { self.plan.shared.plan.server.tunnel_idle_ms } else { self.route.plan.timeouts.idle_ms }
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { timeouts.idle_ms }
     }
 
     /// Moves the request's body on. Ready once it is over, one way or the other.
