@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 __all__ = [
@@ -15,6 +17,8 @@ __all__ = [
     "KeyPart",
     "Part",
     "PathPart",
+    "Retry",
+    "RetryReason",
     "RoutePart",
 ]
 
@@ -28,6 +32,19 @@ class Access(Part, frozen=True, kw_only=True):
 
     allow: list[str]
     deny: list[str]
+
+
+RetryReason = Literal["connect", "reset", "timeout", "500", "502", "503", "504", "429"]
+
+
+class Retry(Part, frozen=True, kw_only=True):
+    """When a failed attempt is followed by another."""
+
+    attempts: int
+    on: list[RetryReason]
+    non_idempotent: bool
+    budget_percent: int
+    replay_bytes: int
 
 
 class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):

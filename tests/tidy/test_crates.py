@@ -24,6 +24,7 @@ MAY_USE: dict[str, set[str]] = {
     "limit": {"bytemuck"},
     "journal": {"libc", "memmap2", "xxhash-rust"},
     "upstream": {"plan", "fastrand"},
+    "sni": set(),
     "dialect": {
         *("plan", "serde", "serde_json", "memchr", "xxhash-rust"),
         *("base64", "crc32fast", "hmac", "sha2"),  # Converse is signed, and comes in frames
@@ -43,6 +44,7 @@ MAY_USE: dict[str, set[str]] = {
             "guard",
             "prompt",
         ),
+        "sni",
         *("fastrand", "hickory-resolver", "libc", "memchr", "quick_cache", "socket2", "tokio", "xxhash-rust"),
         *("rustls", "rustls-native-certs", "x509-parser"),
     },

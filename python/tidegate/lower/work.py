@@ -48,6 +48,9 @@ class Work:
         self.upstream_paths: list[Path] = []
         self.kept_keys: Callable[[str], str | None] = lambda _: None
         """The keys that were fetched last from a URL."""
+        self.tunnel_idle_ms = 0
+        self.listener_limits: list[list[int]] = []
+        self.listener_caps: list[list[int]] = []
         self.ai_paths: dict[str, list[Path]] = {}
 
     def file(self, name: str, path: Path) -> str:

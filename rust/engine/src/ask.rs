@@ -102,7 +102,7 @@ async fn once(
     let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
     let bounded = |milliseconds: u32| milliseconds.min(left());
     let mut link =
-        attempt.connect(worker, wait, question.connect_ms, bounded, fresh).await.map_err(|failure| {
+        attempt.connect(worker, wait, question.connect_ms, bounded, fresh, &[]).await.map_err(|failure| {
             let gone = failure.cause == Cause::ClientGone;
             let outcome = if gone { Outcome::Cancelled } else { Outcome::Failed };
             attempt.finish(worker, outcome, None, failure.cause.as_str());

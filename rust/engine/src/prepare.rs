@@ -17,8 +17,10 @@ use crate::{
     io::tls::{Client, HTTP1, HTTP2, Server},
     key_sets::{self, KeySets},
     log::{Format, Log},
+    loop_guard::LoopGuard,
     metrics::Metrics,
     stage::auth::Auth,
+    tcp::PreparedTcp,
     variables::Variables,
     worker::{Worker, WorkerPlan},
 };
@@ -45,6 +47,8 @@ pub struct Prepared {
     pub routes: Vec<PreparedRoute>,
     /// Keys that tokens are checked with.
     pub key_sets: KeySets,
+    /// By index of the listener: how its connections are passed on, `None` for those that speak HTTP.
+    pub tcp: Vec<Option<PreparedTcp>>,
     /// By index of the upstream: how its connections are secured, `None` for plain ones.
     pub upstream_tls: Vec<Option<Arc<Client>>>,
     /// By index of the listener: how its connections are secured, `None` for plain ones.
@@ -61,6 +65,8 @@ pub struct Prepared {
     pub hook_slots: Vec<u32>,
     /// The AI part.
     pub ai: Option<PreparedAi>,
+    /// How requests that come back are known.
+    pub loop_guard: Option<LoopGuard>,
     /// Where lines go.
     pub log: Option<Log>,
     /// What lines look like.
@@ -150,6 +156,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
     for (index, limit) in plan.limits.iter().enumerate() {
         quota(limit, index)?;
     }
+    PreparedTcp::all(plan, None, &metrics)?;
     upstream_names(plan)?;
     listener_tls(plan, None)?;
     if let Some(ai) = &plan.ai {
@@ -176,6 +183,7 @@ impl Prepared {
         let routes = (plan.routes.iter().enumerate())
             .map(|(index, route)| PreparedRoute::new(route, index, metrics, &key_sets))
             .collect::<Result<_, _>>()?;
+        let tcp = PreparedTcp::all(&plan, before, metrics)?;
         let upstream_tls = upstream_tls(&plan, before)?;
         let listener_tls = listener_tls(&plan, before)?;
         let limits = (plan.limits.iter().enumerate())
@@ -236,6 +244,7 @@ impl Prepared {
             routers,
             routes,
             key_sets,
+            tcp,
             upstream_tls,
             listener_tls,
             limits,
@@ -243,6 +252,7 @@ impl Prepared {
             buckets,
             in_flight,
             hook_slots: plan.hooks.iter().map(|hook| metrics.hook_slot(&hook.name)).collect(),
+            loop_guard: plan.server.loop_guard.as_ref().map(LoopGuard::from),
             log,
             log_format,
             plan,

@@ -42,6 +42,7 @@ use crate::{
     pulse::Pulse,
     resolve::Resolver,
     stage::auth::Judged,
+    tcp,
     timer::{TICK, Timers},
 };
 
@@ -419,6 +420,10 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
+        if let Some(Some(tcp)) = plan.shared.tcp.get(listening.index.get() as usize) {
+            tcp::spawn(&worker, tcp, stream, peer, listening, place);
+            return;
+        }
         let deadline = worker.timers.deadline();
         deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
@@ -450,6 +455,11 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// As logs and metrics call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whether no plan has it any more.
     pub fn is_gone(&self) -> bool {
         self.index.get() == u32::MAX
@@ -584,8 +594,9 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
             worker.metrics.refusal(crowd.as_str());
             let plan = worker.plan();
             let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-            // Within TLS an answer would cost a handshake, which is what there is no room for.
-            if listener.is_some_and(|listener| listener.tls.is_none()) {
+            // Within TLS an answer would cost a handshake, which is what there is no room for; and where no HTTP is
+            // spoken, there is nothing to say.
+            if listener.is_some_and(|listener| listener.tls.is_none() && listener.tcp.is_none()) {
                 answer::turn_away(accepted, crowd);
             }
             return;

@@ -111,11 +111,7 @@ pub fn key_bytes(plan: &WorkerPlan, key: &[KeyPart], exchange: &Exchange, room: 
         let start = room.len();
         room.extend_from_slice(&[0; 4]);
         match part {
-            KeyPart::ClientIp => match exchange.client_ip {
-                IpAddr::V4(address) => room.extend_from_slice(&address.octets()),
-                // Whoever has one v6 address has a whole /64 of them.
-                IpAddr::V6(address) => room.extend_from_slice(&address.octets()[..8]),
-            },
+            KeyPart::ClientIp => push_ip(exchange.client_ip, room),
             KeyPart::Header { name } => {
                 room.extend_from_slice(head.field(name.as_bytes()).unwrap_or_default());
             }
@@ -138,5 +134,14 @@ pub fn key_bytes(plan: &WorkerPlan, key: &[KeyPart], exchange: &Exchange, room: 
         }
         let length = (room.len() - start - 4) as u32;
         room[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+/// An address as keys have it.
+pub fn push_ip(ip: IpAddr, room: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(address) => room.extend_from_slice(&address.octets()),
+        // Whoever has one v6 address has a whole /64 of them.
+        IpAddr::V6(address) => room.extend_from_slice(&address.octets()[..8]),
     }
 }

@@ -60,9 +60,9 @@ impl Forward {
 
     /// Lets in what was let in a moment ago; else somebody must be asked.
     pub fn check(&self, worker: &Worker, plan: &WorkerPlan, exchange: &mut Exchange) -> Tried {
-        let known = self
-            .hashed(worker, plan, exchange)
-            .and_then(|hashed| worker.judged.passed.borrow_mut().find(hashed, self.identity, worker.unix_seconds()));
+        let known = self.hashed(worker, plan, exchange).and_then(|hashed| {
+            worker.judged.passed.borrow_mut().find(hashed, self.identity, worker.unix_seconds())
+        });
         match known {
             Some(passed) => enter(&passed, exchange),
             None => Tried::Ask,

@@ -96,8 +96,9 @@ impl Jwt {
         };
         let now = worker.unix_seconds();
         let hashed = (token.len() <= REMEMBERED_BYTES).then(|| Hashed::new(token));
-        let known = hashed
-            .and_then(|hashed| worker.judged.tokens.borrow_mut().find(hashed, self.judge(self.keys.state()), now));
+        let known = hashed.and_then(|hashed| {
+            worker.judged.tokens.borrow_mut().find(hashed, self.judge(self.keys.state()), now)
+        });
         let known = match known {
             Some(known) => known,
             None => {
@@ -106,7 +107,11 @@ impl Jwt {
                     Ok(token) => {
                         let known = Known { claims: Rc::new(token.claims), until: token.until };
                         if let Some(hashed) = hashed {
-                            worker.judged.tokens.borrow_mut().remember(hashed, self.judge(state), known.clone());
+                            worker.judged.tokens.borrow_mut().remember(
+                                hashed,
+                                self.judge(state),
+                                known.clone(),
+                            );
                         }
                         known
                     }
