@@ -65,7 +65,9 @@ def test_an_ordinary_user_installs_at_home_and_no_profile_is_touched(suite: str,
 def test_a_dry_run_only_tells(begin: Boot) -> None:
     machine = begin("bookworm")
     before = machine.files()
-    assert f"would install tidegate-linux-x86_64 from /mnt/dist as {BIN}" in machine.right(f"{INSTALL} --dry-run --service")
+    assert f"would install tidegate-linux-x86_64 from /mnt/dist as {BIN}" in machine.right(
+        f"{INSTALL} --dry-run --service"
+    )
     assert machine.files() == before
 
 
@@ -108,7 +110,9 @@ def test_a_full_disk_leaves_nothing_half_installed(begin: Boot) -> None:
 def test_a_disk_that_fills_up_late_keeps_the_old_version_whole(begin: Boot, binary: Path) -> None:
     machine = begin("bookworm")
     size = binary.stat().st_size // 4096 * 4 + 8
-    machine.right(f"mount -t tmpfs -o size={size}k tmpfs /usr/local; mkdir /usr/local/bin; echo old > /usr/local/bin/tidegate")
+    machine.right(
+        f"mount -t tmpfs -o size={size}k tmpfs /usr/local; mkdir /usr/local/bin; echo old > /usr/local/bin/tidegate"
+    )
     done = machine.run(INSTALL)
     assert done.status == 1
     assert "is the disk full?" in only_line(done.err)
@@ -147,7 +151,9 @@ def test_what_can_not_be_done_is_said_in_one_line(command: str, said: str, begin
     machine = begin("bookworm")
     shutil.copy("/bin/busybox", machine.more / "busybox")
     if "busybox" in command:  # nothing of the system's runs once its loader is gone
-        command = command.replace("touch", "/mnt/more/busybox touch").replace("rm /", "PATH=/mnt/more/bin; /mnt/more/busybox rm /")
+        command = command.replace("touch", "/mnt/more/busybox touch").replace(
+            "rm /", "PATH=/mnt/more/bin; /mnt/more/busybox rm /"
+        )
         machine.right("mkdir /mnt/more/bin; /mnt/more/busybox --install /mnt/more/bin")
     before = machine.files() if "busybox" not in command else set()
     done = machine.run(command)

@@ -61,7 +61,9 @@ def upstream(machine: Machine, port: int = 3000) -> Iterator[None]:
 def configure(machine: Machine, which: str = "first", config: str = CONFIG) -> None:
     """Written in one step, as administrators' tools do."""
     (machine.more / "tidegate.yaml").write_text(config.replace("WHICH", which))
-    machine.right("cp /mnt/more/tidegate.yaml /etc/tidegate/.new && chmod 644 /etc/tidegate/.new && mv /etc/tidegate/.new /etc/tidegate/tidegate.yaml")
+    machine.right(
+        "cp /mnt/more/tidegate.yaml /etc/tidegate/.new && chmod 644 /etc/tidegate/.new && mv /etc/tidegate/.new /etc/tidegate/tidegate.yaml"
+    )
 
 
 def installed(machine: Machine, which: str = "first") -> None:
@@ -105,13 +107,19 @@ def test_a_service_from_install_to_purge(suite: str, begin: Boot) -> None:
 
     # Logs that are moved away are opened anew.
     machine.right("logrotate -f /etc/logrotate.d/tidegate")
-    until(lambda: machine.get(80, "/which?after") and "after" in machine.run("cat /var/log/tidegate/access.log").out, "a new log")
+    until(
+        lambda: machine.get(80, "/which?after") and "after" in machine.run("cat /var/log/tidegate/access.log").out,
+        "a new log",
+    )
     assert machine.right("ls /var/log/tidegate").split() == ["access.log", "access.log.1"]
 
     # Whatever kills it, it comes back.
     first = main_pid(machine)
     machine.right(f"kill -9 {first}")
-    until(lambda: main_pid(machine) not in {0, first} and machine.run("systemctl is-active tidegate").status == 0, "it is back")
+    until(
+        lambda: main_pid(machine) not in {0, first} and machine.run("systemctl is-active tidegate").status == 0,
+        "it is back",
+    )
     assert machine.get(80, "/which")[1] == b"second"
 
     machine.right("systemctl stop tidegate")
@@ -125,7 +133,14 @@ def test_a_service_from_install_to_purge(suite: str, begin: Boot) -> None:
     machine.right("sh /mnt/dist/install.sh --purge")
     left = {name for name in machine.files() - before if not name.startswith(("/var/log/journal", "/run/", "/dev/"))}
     # What systemd makes for any service, and the lock and copies that adding any user leaves.
-    left -= {"/var/lib/private", "/var/cache/private", "/var/log/private", "/etc/.pwd.lock", "/var/lib/logrotate/status", "/var/lib/systemd/random-seed"}
+    left -= {
+        "/var/lib/private",
+        "/var/cache/private",
+        "/var/log/private",
+        "/etc/.pwd.lock",
+        "/var/lib/logrotate/status",
+        "/var/lib/systemd/random-seed",
+    }
     left -= {f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}
     assert left == set()
     assert "tidegate" not in machine.right("cat /etc/passwd /etc/group; find /run -name '*tidegate*'")
@@ -135,7 +150,9 @@ def test_a_dynamic_user_does_where_there_is_no_fixed_one(begin: Boot) -> None:
     machine = begin("bookworm", booted=True)
     machine.right("mkdir -p /etc/sysusers.d; ln -s /dev/null /etc/sysusers.d/tidegate.conf; mkdir -p /etc/tidegate")
     configure(machine)
-    machine.right("cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; tidegate service > /etc/systemd/system/tidegate.service")
+    machine.right(
+        "cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; tidegate service > /etc/systemd/system/tidegate.service"
+    )
     machine.right("systemctl enable --now tidegate")
     assert "tidegate" not in machine.right("cat /etc/passwd")
     assert machine.get(80, "/which") == (200, b"first")

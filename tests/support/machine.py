@@ -108,9 +108,22 @@ class Machine:
     def run(self, command: str, *, user: int = 0, **environ: str) -> Done:
         """Runs a shell's command as a user, and waits for it."""
         home = "/root" if user == 0 else "/home/u"
-        words = [*self.enter(), "-S", str(user), "-G", str(user), "env", "-i", f"PATH={PATH}", f"HOME={home}", "LC_ALL=C.UTF-8"]
+        words = [
+            *self.enter(),
+            "-S",
+            str(user),
+            "-G",
+            str(user),
+            "env",
+            "-i",
+            f"PATH={PATH}",
+            f"HOME={home}",
+            "LC_ALL=C.UTF-8",
+        ]
         words += [f"{name}={value}" for name, value in environ.items()]
-        done = subprocess.run([*words, "sh", "-c", command], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        done = subprocess.run(
+            [*words, "sh", "-c", command], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
         return Done(done)
 
     def right(self, command: str, *, user: int = 0, **environ: str) -> str:
@@ -163,7 +176,9 @@ class Machine:
 
     def files(self) -> set[str]:
         """All there is, but for what is the kernel's or is no file at all."""
-        return set(self.right("find / -xdev ! -type s").splitlines()) | set(self.right("find /run /dev -xdev").splitlines())
+        return set(self.right("find / -xdev ! -type s").splitlines()) | set(
+            self.right("find /run /dev -xdev").splitlines()
+        )
 
     def close(self) -> None:
         """Everything in it ends and vanishes."""

@@ -35,7 +35,9 @@ class Archived:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """As `sys.meta_path` asks for it."""
-        if name in sys.builtin_module_names:  # the engine; Python's own finder looks for no built-in module inside a package
+        if (
+            name in sys.builtin_module_names
+        ):  # the engine; Python's own finder looks for no built-in module inside a package
             return spec_from_loader(name, BuiltinImporter, origin="built-in")
         if name not in self._compiled:
             return None

@@ -24,7 +24,11 @@ FILES: Final = (
     ("/etc/default/tidegate", "variables that the service's configuration names"),
     ("$STATE_DIRECTORY, ~/.local/state/tidegate", "the control socket, the last good plan, keys and usage"),
 )
-STATUS: Final = (("0", "done"), ("1", "something is wrong; standard error says what"), ("2", "the command itself was wrong"))
+STATUS: Final = (
+    ("0", "done"),
+    ("1", "something is wrong; standard error says what"),
+    ("2", "the command itself was wrong"),
+)
 
 
 def page(parser: argparse.ArgumentParser) -> str:
