@@ -1,4 +1,4 @@
-"""The container image: built by buildah from nothing, run as nobody on a read-only disk, small; and the compose examples."""
+"""The container image: built by buildah from nothing, run as nobody on a read-only disk; and the compose examples."""
 
 from __future__ import annotations
 
@@ -78,8 +78,10 @@ def test_the_image_serves_drains_on_its_stop_signal_and_has_no_shell(buildah: Bu
     # `buildah run` does not make the disk read-only: the namespace around it does, as a runtime would.
     words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]
     program = (
-        'mount --bind "$0" "$0"; mkdir -p "$0/proc" "$0/tmp"; mount -t proc proc "$0/proc"; mount --bind "$1" "$0/tmp"; '
-        'mount -o remount,ro,bind "$0"; exec env -i TIDEGATE_LISTEN=unix:/tmp/listen.sock TIDEGATE_ADMIN=unix:/tmp/admin.sock '
+        'mount --bind "$0" "$0"; mkdir -p "$0/proc" "$0/tmp"; mount -t proc proc "$0/proc"; '
+        'mount --bind "$1" "$0/tmp"; '
+        'mount -o remount,ro,bind "$0"; exec env -i PATH=/usr/sbin:/usr/bin TIDEGATE_LISTEN=unix:/tmp/listen.sock '
+        "TIDEGATE_ADMIN=unix:/tmp/admin.sock "
         'chroot --userspec=65532:65532 "$0" /usr/bin/tidegate run -c /etc/tidegate/tidegate.yaml'
     )
     process = subprocess.Popen(

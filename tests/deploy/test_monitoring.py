@@ -107,7 +107,8 @@ def test_alerts_fire_when_the_budget_burns_and_only_then(tmp_path: Path) -> None
                             "exp_labels": {"job": "t", "severity": "page"},
                             "exp_annotations": {
                                 "summary": "t: a month's errors are spent in two days",
-                                "description": "1.961% of requests fail. `tidegate status` and tidegate_refusals_total by reason say why.",
+                                "description": "1.961% of requests fail. "
+                                "`tidegate status` and tidegate_refusals_total by reason say why.",
                             },
                         }
                     ],

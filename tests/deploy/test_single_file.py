@@ -41,7 +41,8 @@ def serve(machine: Machine, *before: str) -> None:
         [*before, "/mnt/dist/tidegate-linux-$(uname -m) run --state /state --listen 127.0.0.1:80 --workers 1"]
     )
     machine.right(
-        f"mkdir -p /state; {program.replace('$(uname -m)', os.uname().machine)} >/mnt/more/log 2>&1 & echo $! >/mnt/more/pid"
+        f"mkdir -p /state; {program.replace('$(uname -m)', os.uname().machine)} >/mnt/more/log 2>&1 & "
+        "echo $! >/mnt/more/pid"
     )
     try:
         until(lambda: answers(machine), "it answers")
@@ -114,7 +115,8 @@ def test_it_loads_tls_and_the_database_on_the_oldest_library(begin: Boot) -> Non
         "def say(request):\n"
         "    ssl.create_default_context()\n"
         "    found = sqlite3.connect(':memory:').execute('select 1').fetchone()\n"
-        "    return tidegate.answer(200, {'tls': ssl.OPENSSL_VERSION, 'sum': hashlib.sha256(b'').hexdigest()[:4], 'sql': found})\n"
+        "    digest = hashlib.sha256(b'').hexdigest()[:4]\n"
+        "    return tidegate.answer(200, {'tls': ssl.OPENSSL_VERSION, 'sum': digest, 'sql': found})\n"
     )
     (machine.more / "tidegate.yaml").write_text("listeners: [127.0.0.1:81]\nroutes: [{hook: 'hooks:say'}]\n")
     machine.right(
@@ -128,6 +130,7 @@ def test_it_loads_tls_and_the_database_on_the_oldest_library(begin: Boot) -> Non
             return None
 
     said = until(told, "the hook answers", 30)
+    assert said is not None
     assert str(said["tls"]).startswith("OpenSSL 3")
     assert (said["sum"], said["sql"]) == ("e3b0", [1])
 
@@ -144,7 +147,8 @@ def test_idle_memory_and_the_way_to_the_first_answer(bare: Path, begin: Boot) ->
 def test_the_archive_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
     """Of the package and the first module, which is what differs from checkout to checkout."""
     program = (
-        "import sys, hashlib; sys.path.insert(0, sys.argv[1] + '/tools/binary'); import archive; from pathlib import Path\n"
+        "import sys, hashlib; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1] + '/tools/binary'); import archive\n"
         "entries = dict(archive.package(Path(sys.argv[1]) / 'python/tidegate', 'tidegate', data=True))\n"
         "print(hashlib.sha256(archive.packed(entries)).hexdigest())"
     )

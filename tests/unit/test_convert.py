@@ -76,7 +76,8 @@ backend unused
 LITELLM = """
 model_list:
   - model_name: gpt
-    litellm_params: {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: "2024-10-21", rpm: 600}
+    litellm_params:
+      {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: "1", rpm: 600}
   - model_name: gpt
     litellm_params: {model: gpt-4o, api_key: os.environ/OPENAI_API_KEY, weight: 2}
   - model_name: claude
@@ -173,7 +174,7 @@ def test_a_litellm_config(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "config.yaml", LITELLM)
     ai = data["ai"]
     assert ai["providers"] == {
-        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "2024-10-21"},
+        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "1"},
         "openai": {"api_key": "${OPENAI_API_KEY}"},
         "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
         "vllm": {"base_url": "http://gpu:8000/v1"},

@@ -84,8 +84,8 @@ class _Site:
             self.notes.append(
                 self.out.note(
                     self.site.number,
-                    f"{word} is served with TLS by Caddy, which gets the certificate itself; here it is served plainly on port 80: "
-                    "give a listener on :443 its certificates",
+                    f"{word} is served with TLS by Caddy, which gets the certificate itself; here it is served plainly "
+                    "on port 80: give a listener on :443 its certificates",
                 )
             )
             port = "80"
@@ -140,7 +140,7 @@ class _Site:
                 made.append(self._route(inner, respond={"status": status, "body": _value(body)} if body else status))
             elif word == "redir":
                 inner, rest = self._matched(line, arguments, match)
-                code = {"permanent": 301, "temporary": 302, "html": 302}.get(rest[1] if len(rest) > 1 else "", None)
+                code = {"permanent": 301, "temporary": 302, "html": 302}.get(rest[1] if len(rest) > 1 else "")
                 code = code or (int(rest[1]) if len(rest) > 1 and rest[1].isdigit() else 302)
                 if not rest:
                     raise ConvertError(self.out.source, line.number, "redir says not where to")
@@ -154,7 +154,7 @@ class _Site:
             ):
                 self._tell(
                     line,
-                    f"`{' '.join(line.words)}` is left out: edits belong to routes; give the one that takes {arguments[0]} its own",
+                    f"`{' '.join(line.words)}` is left out: edits belong to routes; give them to that of {arguments[0]}",
                 )
             elif word == "header":
                 arguments = arguments[1:] if arguments[:1] in (["*"], ["/*"]) else arguments
@@ -179,7 +179,7 @@ class _Site:
             elif word in ("basic_auth", "basicauth"):
                 self._tell(
                     line,
-                    "`basic_auth` is left out: its hashes are bcrypt's; set passwords anew with auth: {basic: {users: […]}}",
+                    "`basic_auth` is left out: its hashes are bcrypt's; set passwords anew, auth: {basic: {users: […]}}",
                 )
             else:
                 self._tell(line, f"`{word}` is left out: there is nothing like it")

@@ -10,13 +10,17 @@ from tidegate.convert.written import Converted, ConvertError, Piece
 __all__ = ["convert"]
 
 _PROVIDERS: Final = {
-    "azure_ai": "azure", "bedrock_converse": "bedrock", "cohere_chat": "cohere", "fireworks_ai": "fireworks", "hosted_vllm": "vllm",
-    "lm_studio": "lmstudio", "ollama_chat": "ollama", "together_ai": "together", "vertex_ai": "vertex", "vertex_ai_beta": "vertex",
-    "lambda_ai": "lambda", "featherless_ai": "featherless", "nvidia_nim": "nvidia", "jina_ai": "jina", "vercel_ai_gateway": "vercel",
+    "azure_ai": "azure", "bedrock_converse": "bedrock", "cohere_chat": "cohere", "fireworks_ai": "fireworks",
+    "hosted_vllm": "vllm",
+    "lm_studio": "lmstudio", "ollama_chat": "ollama", "together_ai": "together", "vertex_ai": "vertex",
+    "vertex_ai_beta": "vertex",
+    "lambda_ai": "lambda", "featherless_ai": "featherless", "nvidia_nim": "nvidia", "jina_ai": "jina",
+    "vercel_ai_gateway": "vercel",
 }  # fmt: skip
 """LiteLLM's names of providers that are called otherwise here."""
 _BALANCE: Final = {
-    "simple-shuffle": "weight", "least-busy": "least_busy", "latency-based-routing": "latency", "cost-based-routing": "cost",
+    "simple-shuffle": "weight", "least-busy": "least_busy", "latency-based-routing": "latency",
+    "cost-based-routing": "cost",
     "usage-based-routing": "headroom", "usage-based-routing-v2": "headroom",
 }  # fmt: skip
 _CAUSES: Final = {
@@ -130,7 +134,7 @@ class _Whole:
             if asked.get(key) is not None:
                 self._tell(
                     shown,
-                    f"{key}: {asked[key]} of {shown} is left out: the provider's own limits are read off its answers, keys have limits here",
+                    f"{key}: {asked[key]} of {shown} is left out: limits belong to keys here",
                 )
         if extra:
             target = {"provider": provider, "model": model, **extra}

@@ -64,7 +64,7 @@ class Converted:
         """As tidegate.yaml."""
         lines = [
             "# yaml-language-server: $schema=tidegate.schema.json",
-            f"# Converted from {self.source} by `tidegate convert`; comments that begin with NOTE say where the meaning is another.",
+            f"# Converted from {self.source} by `tidegate convert`; NOTE says where the meaning is another.",
             *_comments(self.notes),
         ]
         for key, value in self.head.items():
