@@ -35,6 +35,8 @@ struct Forward<'a> {
     route: &'a PreparedRoute,
     facts: &'a RequestFacts,
     upstream: &'a Upstream,
+    /// Whether it is a gRPC call, either side of which may be silent as long as a tunnel's.
+    call: bool,
     /// When all attempts together are over, in nanoseconds since the engine started.
     due: Option<u64>,
 }
@@ -89,9 +91,10 @@ pub async fn run(
 ) -> Next {
     let timeouts = &route.plan.timeouts;
     let total = (timeouts.total_ms > 0).then(|| u64::from(timeouts.total_ms) * 1_000_000);
-    let asked = if grpc::is_call(&exchange.head) { grpc::timeout(&exchange.head) } else { None };
+    let call = grpc::is_call(&exchange.head);
+    let asked = if call { grpc::timeout(&exchange.head) } else { None };
     let due = total.into_iter().chain(asked).min().map(|most| worker.now().saturating_add(most));
-    let forward = Forward { worker, plan, route, facts, upstream, due };
+    let forward = Forward { worker, plan, route, facts, upstream, call, due };
     exchange.upstream = Some(upstream.name.clone());
     if route.plan.retry.attempts > 1 && !exchange.body.is_received() {
         exchange.replay.most = exchange.replay.most.max(route.plan.retry.replay_bytes as usize);
@@ -219,7 +222,7 @@ impl Forward<'_> {
         connection.deadline.set(self.bounded(if exchange.body.is_received() {
             timeouts.head_ms
         } else {
-            self.plan.shared.plan.server.body_timeout_ms
+            self.body_ms()
         }));
         loop {
             // receive
@@ -413,6 +416,18 @@ impl Forward<'_> {
         self.facts.expect_continue && body.bytes == 0 && response.status != 100
     }
 
+    /// How long the client's body may make one wait.
+    fn body_ms(&self) -> u32 {
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { self.plan.shared.plan.server.body_timeout_ms }
+    }
+
+    /// How long the upstream may be silent in the middle of a body.
+    fn idle_ms(&self) -> u32 {
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { timeouts.idle_ms }
+    }
+
     /// Moves the request's body on. Ready once it is over, one way or the other.
     fn poll_upload(
         &self,
@@ -435,20 +450,19 @@ impl Forward<'_> {
         let over = match relayed {
             Poll::Pending => {
                 let timeouts = &self.route.plan.timeouts;
-                let server = &self.plan.shared.plan.server;
                 let clients = to_upstream.is_empty() && !self.holds_back(body, response);
                 let least = self.plan.shared.least_body_rate;
                 // The clock was looked at before this exchange first waited; from then on, here.
                 let now = self.worker.look_at_clock();
-                if upload.pace.note(now, body.bytes - before, clients, least) {
+                if upload.pace.note(now, body.bytes - before, clients && !self.call, least) {
                     return Poll::Ready(Err(Failure::client(Cause::BodyTooSlow)));
                 }
                 let (upstream, milliseconds) = if !to_upstream.is_empty() {
-                    (true, timeouts.idle_ms)
+                    (true, self.idle_ms())
                 } else if self.holds_back(body, response) {
                     (true, timeouts.head_ms)
                 } else {
-                    (false, server.body_timeout_ms)
+                    (false, self.body_ms())
                 };
                 if upload.waits.begins(upstream, moved) {
                     deadline.set(self.bounded(milliseconds));

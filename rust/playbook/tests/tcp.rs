@@ -192,7 +192,9 @@ fn a_connection_that_waits_to_try_again_holds_no_other_up() {
     }
     plan["listeners"][0]["tcp"]["default"] = target(0, 3);
     play(plan, async |play| {
-        [80, 81, 82].map(|port| play.endpoint_is(port, Listening::Refused));
+        for port in [80, 81, 82] {
+            play.endpoint_is(port, Listening::Refused);
+        }
         // The third attempt comes after a pause, in which others connect.
         let waiting = play.client().await;
         let others = [play.client().await, play.client().await];

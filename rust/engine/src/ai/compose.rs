@@ -452,6 +452,7 @@ mod tests {
             same: false,
             authority: "host",
             content_type: "application/json",
+            loop_guard: None,
         };
         let mut out = String::new();
         push_path(&wanted, "/files/f-1?limit=2", &mut out);
