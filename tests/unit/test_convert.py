@@ -122,7 +122,7 @@ def test_what_comes_out_is_a_configuration(name: str, tmp_path: Path, monkeypatc
     assert lower(loaded.config, loaded.where).plan.routes
 
 
-def test_a_caddyfile(tmp_path: Path) -> None:
+def test_a_caddyfile_becomes_routes(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "Caddyfile", CADDY)
     hosts = ["example.com", "www.example.com"]
     assert data["listeners"] == [":80", ":8080"]
@@ -145,7 +145,7 @@ def test_a_caddyfile(tmp_path: Path) -> None:
     assert "Caddyfile:3: the global option `email`" in text
 
 
-def test_an_haproxy_cfg(tmp_path: Path) -> None:
+def test_an_haproxy_cfg_becomes_routes_and_upstreams(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "haproxy.cfg", HAPROXY)
     assert data["listeners"] == [":80", {"address": ":8443", "tls": {"certificates": [{"cert": "/etc/ssl/site.pem"}]}}]
     redirect, api, rest = data["routes"]
@@ -170,7 +170,7 @@ def test_an_haproxy_cfg(tmp_path: Path) -> None:
         assert told in text, told
 
 
-def test_a_litellm_config(tmp_path: Path) -> None:
+def test_a_litellm_config_becomes_an_ai_gateway(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "config.yaml", LITELLM)
     ai = data["ai"]
     assert ai["providers"] == {
