@@ -13,7 +13,7 @@ use rustls::{
 };
 use tidegate_plan::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 
-use super::{HTTP1, HTTP2, Refused, names::Names};
+use super::{ACME, HTTP1, HTTP2, Refused, names::Names};
 
 /// What all connections to one listener share.
 #[derive(Debug)]
@@ -65,6 +65,9 @@ impl Server {
         let mut config = building.with_cert_resolver(names.clone());
         config.alpn_protocols =
             if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
+        if names.has_challenges() {
+            config.alpn_protocols.push(ACME.to_vec());
+        }
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let tickets = tickets(plan, before)?;
         match &tickets {
@@ -139,6 +142,11 @@ fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused
         let key = Arc::new(key);
         names.add(&key, &certificate.names);
         first.get_or_insert((certificate, key));
+    }
+    for (index, challenge) in plan.challenges.iter().enumerate() {
+        let key = certified(challenge, provider)
+            .map_err(|why| Refused { part: format!("challenges[{index}]").into(), why })?;
+        names.add_challenge(&Arc::new(key), &challenge.names);
     }
     if let (UnknownName::First, Some((certificate, key))) = (plan.unknown_name, first) {
         names.fall_back(certificate.names.first().map(String::as_str), &key);
