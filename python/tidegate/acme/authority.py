@@ -13,13 +13,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import josepy
 import requests
 from acme import challenges, client, errors, messages
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from josepy.errors import Error as JoseError
+from josepy.jwa import ES256
+from josepy.jwk import JWK, JWKEC
 
 import tidegate
 from tidegate import plan
@@ -56,7 +57,7 @@ class _TlsAlpn01(challenges.KeyAuthorizationChallenge):
     typ = "tls-alpn-01"
     response_cls = _TlsAlpn01Response
 
-    def validation(self, account_key: josepy.JWK, **_: Any) -> str:
+    def validation(self, account_key: JWK, **_: Any) -> str:
         return self.key_authorization(account_key)
 
 
@@ -103,9 +104,9 @@ class Authority:
         account = self._store.account(self._order.directory)
         if "key" not in account:
             made = ec.generate_private_key(ec.SECP256R1())
-            account = {"key": josepy.JWKEC(key=made).to_partial_json(), "uri": None, "email": None}
+            account = {"key": JWKEC(key=made).to_partial_json(), "uri": None, "email": None}
             self._store.keep_account(self._order.directory, account)  # before anybody knows it
-        key = josepy.JWK.from_json(account["key"])
+        key = JWK.from_json(account["key"])
         net = self._network(key)
         talk = client.ClientV2(client.ClientV2.get_directory(self._order.directory, net), net)
         if account.get("uri"):
@@ -130,7 +131,7 @@ class Authority:
         self._store.keep_account(self._order.directory, {**account, "email": self._order.email})
         return talk
 
-    def _register(self, talk: client.ClientV2, key: josepy.JWK) -> str:
+    def _register(self, talk: client.ClientV2, key: JWK) -> str:
         meta = getattr(talk.directory, "meta", None)
         if self._order.eab is None and getattr(meta, "external_account_required", False):
             raise from_problem("externalAccountRequired", "", ())
@@ -151,10 +152,10 @@ class Authority:
             talk.net.account = messages.RegistrationResource(uri=error.location, body=messages.Registration())
             return str(error.location)
 
-    def _network(self, key: josepy.JWK | None) -> client.ClientNetwork:
+    def _network(self, key: JWK | None) -> client.ClientNetwork:
         net = client.ClientNetwork(
             key,
-            alg=josepy.ES256,
+            alg=ES256,
             verify_ssl=self._order.ca or True,  # type: ignore[arg-type]  # handed to requests, which takes a file too
             user_agent=f"tidegate/{tidegate.__version__}",
             timeout=ANSWER_S,
@@ -182,7 +183,7 @@ class Authority:
                 raise
         # The authority has lost it, or somebody has put another authority behind the address.
         account = self._store.account(self._order.directory)
-        account["uri"] = self._register(talk, josepy.JWK.from_json(account["key"]))
+        account["uri"] = self._register(talk, JWK.from_json(account["key"]))
         self._store.keep_account(self._order.directory, account)
         self._go_on()
         return talk.new_order(request)

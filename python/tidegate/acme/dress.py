@@ -60,7 +60,7 @@ def dress(
 
 
 def _certificates(order: Order, kept: Kept | None) -> list[plan.Certificate]:
-    """What an order has: its certificate, also where that is an old one for other names, and a stand-in for the rest."""
+    """What an order has: its certificate, also an old one for other names, and a stand-in for the rest."""
     names = [] if kept is None else [name for name in kept.names if name in order.domains]
     made = []
     if kept is not None and names:

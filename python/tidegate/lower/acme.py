@@ -65,13 +65,13 @@ def look_over_challenges(work: Work) -> None:
         asked = plain if order.challenge == "http-01" else [work.listeners[at] for at in order.listeners]
         port = _PORTS[order.challenge]
         if not any(isinstance(one.address, plan.AddressIp) and one.address.port == port for one in asked):
-            what = f"the authority asks for the proof at port {port}, and no {'plain ' if port == 80 else ''}listener"
-            right = (
-                'add `{address: ":80", redirect_https: on}`, or see that port 80 is led to a plain listener'
-                if port == 80
-                else "see that port 443 is led to this listener"
-            )
-            work.warn((*path, "challenge"), f"{what} {'is there' if port == 80 else 'of it is there'}", right)
+            if port == 80:
+                what = "the authority asks for the proof at port 80, and no plain listener is there"
+                right = 'add `{address: ":80", redirect_https: on}`, or see that port 80 is led to a plain listener'
+            else:
+                what = "the authority asks for the proof at port 443, and this listener is at another one"
+                right = "see that port 443 is led to it"
+            work.warn((*path, "challenge"), what, right)
 
 
 @lru_cache(maxsize=1024)
