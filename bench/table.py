@@ -65,6 +65,8 @@ BUDGETS = (
     Budget("tls_handshakes", "tls_full", "full TLS 1.3 handshakes a CPU second ÷ nginx's", 1.5, at_least=True),
     Budget("tls_handshakes", "tls_resumed", "resumed ones ÷ nginx's", 1.5, at_least=True),
     Budget("tls_requests", "tls_requests", "small request within TLS, CPU ÷ nginx", 0.9),
+    Budget("http2_local", "http2_local", "HTTP/2, local answer, CPU ÷ nginx", 0.7, 0.5),
+    Budget("http2_proxied", "http2_proxied", "HTTP/2, small proxied request, CPU ÷ nginx", 0.95),
     Budget("tls_idle", "tls_idle_mb", "10,000 idle connections within TLS, memory growth", 100, None, " MB"),
     Budget("ai_calls", "ai_passed", "AI call passed through with key, limits, budget, usage: CPU ÷ plain", 2.0, 1.5),
     Budget("ai_calls", "ai_translated", "the same, translated to another dialect", 4.0, 2.5),

@@ -40,15 +40,30 @@ clean() {
     [ -z "$staged" ] || rm -f "$staged" "$staged.sums"
     printf '%s\n' "$made" | while read -r target; do
         [ -z "$target" ] || [ ! -e "$target.new" ] || rm -f "$target.new"
-        [ -z "$target" ] || [ -e "$target" ] || empty "${target%/*}"
     done
-    [ "$status" = 0 ] || [ "$act" != install ] || empty "$prefix/bin"
+    [ "$status" = 0 ] || [ "$act" != install ] || printf '%s\n' "$folders" | remove_folders
     exit "$status"
+}
+
+# Makes a folder and those above it, and remembers which were not there.
+folder() {
+    [ -d "$1" ] && return 0
+    [ "$1" = / ] || folder "${1%/*}" || return 1
+    mkdir "$1" 2>/dev/null || return 1
+    folders="$1${folders:+
+$folders}"
+}
+
+# The innermost come first; what has something of somebody else's in it stays.
+remove_folders() {
+    while read -r gone; do
+        [ -z "$gone" ] || rmdir "$gone" 2>/dev/null || true
+    done
 }
 
 main() {
     quiet=no from=${TIDEGATE_FROM:-} version=${TIDEGATE_VERSION:-latest} base=${TIDEGATE_BASE_URL:-} wanted="" prefix=""
-    service=auto dry=no act=install staged="" made=""
+    service=auto dry=no act=install staged="" made="" folders=""
     variables
     while [ $# -gt 0 ]; do
         case $1 in
@@ -228,7 +243,7 @@ find_source() {
 # Tried before anything is fetched.
 writable() {
     [ $dry = no ] || return 0
-    mkdir -p "$prefix/bin" 2>/dev/null || fail "cannot make $prefix/bin: no permission? --prefix DIR installs elsewhere"
+    folder "$prefix/bin" || fail "cannot make $prefix/bin: no permission? --prefix DIR installs elsewhere"
     staged=$prefix/bin/.tidegate.new.$$
     (umask 077 && : >"$staged") 2>/dev/null || {
         staged=""
@@ -298,8 +313,16 @@ prepare() {
         for kept in /etc/sysusers.d/tidegate.conf /etc/logrotate.d/tidegate "$unit"; do remember "$kept"; done
     fi
     remember "$manifest"
-    mkdir -p "$share" 2>/dev/null || fail "cannot make $share: no permission?"
-    printf '%s\n' "$bin" "$made" 2>/dev/null >"$manifest.new" || fail "cannot write $manifest: is the disk full?"
+    folder "$share" || fail "cannot make $share: no permission?"
+    # Folders that were made end in a slash; those of earlier runs stay known.
+    made_folders=$({ printf '%s\n' "$folders" && { [ ! -r "$manifest" ] || sed -n 's|/$||p' "$manifest"; }; } | sed '/^$/d; s|$|/|')
+    printf '%s\n' "$bin" "$made" "$made_folders" 2>/dev/null >"$manifest.new" || fail "cannot write $manifest: is the disk full?"
+    unchanged "$manifest"
+}
+
+# What is the same is left as it is.
+unchanged() {
+    if [ -f "$1" ] && [ "$(hash_of "$1")" = "$(hash_of "$1.new")" ]; then rm -f "$1.new"; fi
 }
 
 remember() {
@@ -311,19 +334,23 @@ generate() { # FILE WORD...
     target=$1
     shift
     remember "$target"
-    mkdir -p "${target%/*}" 2>/dev/null || fail "cannot make ${target%/*}: no permission?"
+    folder "${target%/*}" || fail "cannot make ${target%/*}: no permission?"
     { "$program" "$@" | sed "s|$program|$bin|g"; } 2>/dev/null >"$target.new" || fail "cannot write $target: is the disk full?"
     # Half of a pipe that fails goes unnoticed: what was written must end as it should.
     [ -s "$target.new" ] || fail "cannot write $target: is the disk full?"
     chmod 644 "$target.new"
-    if [ -f "$target" ] && [ "$(hash_of "$target")" = "$(hash_of "$target.new")" ]; then rm -f "$target.new"; fi
+    unchanged "$target"
 }
 
 start_service() {
-    if have systemd-sysusers; then systemd-sysusers /etc/sysusers.d/tidegate.conf; fi
+    if have systemd-sysusers; then systemd-sysusers /etc/sysusers.d/tidegate.conf 2>/dev/null || true; fi
     # Written once and then the administrator's: neither is replaced, and only a purge takes them.
     mkdir -p /etc/tidegate /etc/default
-    [ -e $config ] || "$bin" init --yes --output $config >/dev/null
+    if [ ! -e $config ]; then
+        "$bin" init --yes --output $config >/dev/null
+        # It may come to hold secrets: for the service's group, where it has a fixed one.
+        if chgrp tidegate $config 2>/dev/null; then chmod 640 $config; fi
+    fi
     [ -e /etc/default/tidegate ] || (umask 077 && "$bin" service environment >/etc/default/tidegate)
     if [ $running = no ]; then
         say "systemd is not running here; to start: systemctl enable --now tidegate"
@@ -340,7 +367,7 @@ start_service() {
     elif systemctl --quiet enable --now tidegate; then
         say "the service tidegate runs; its configuration is $config"
     else
-        fail "the service does not start: $(journalctl -u tidegate -n 20 -o cat 2>/dev/null | grep -v '^tidegate.service\|^Start' | tail -n 2 | tr '\n' ' ')"
+        fail "the service does not start: $(journalctl -t tidegate -n 1 -o cat 2>/dev/null)"
     fi
 }
 
@@ -350,29 +377,21 @@ uninstall_all() {
     if [ ! -r "$manifest" ]; then
         [ "$act" = purge ] || fail "nothing is installed under $prefix: there is no $manifest"
     elif [ $dry = yes ]; then
-        sed 's/^/would remove /' "$manifest"
+        sed '/^$/d; s/^/would remove /' "$manifest"
     else
         if [ $running = yes ] && grep -qx "$unit" "$manifest"; then
             systemctl --quiet disable --now tidegate.socket tidegate.service 2>/dev/null ||
                 systemctl --quiet disable --now tidegate.service 2>/dev/null || true
         fi
-        while read -r path; do
+        installed=$(cat "$manifest")
+        printf '%s\n' "$installed" | sed '/\/$/d; /^$/d' | while read -r path; do
             rm -f "$path" || fail "cannot remove $path: no permission?"
-            empty "${path%/*}"
-        done <"$manifest"
+        done
+        printf '%s\n' "$installed" | sed -n 's|/$||p' | remove_folders
         [ $running = no ] || systemctl daemon-reload
         say "removed what was installed under $prefix"
     fi
     if [ "$act" = purge ]; then purge_all; elif [ -e /etc/tidegate ] && [ $root = yes ]; then say "/etc/tidegate and the state stay; --purge removes them"; fi
-}
-
-# The folders that were made for the files, as long as nothing else is in them.
-empty() {
-    folder=$1
-    while [ "$folder" != "$prefix" ] && [ "${folder#"$prefix"/}" != "$folder" ]; do
-        rmdir "$folder" 2>/dev/null || return 0
-        folder=${folder%/*}
-    done
 }
 
 purge_all() {

@@ -16,6 +16,13 @@ from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page t
 from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import Retry as Retry  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import RetryReason as RetryReason  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_tcp import LoopGuard as LoopGuard  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_tcp import ProxyVersion as ProxyVersion  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_tcp import SniRoute as SniRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_tcp import Tcp as Tcp  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_tcp import TcpTarget as TcpTarget  # noqa: PLC0414 — a name of this page too
 
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
@@ -159,12 +166,12 @@ class Server(Part, frozen=True, kw_only=True):
     keep_alive_ms: int
     keep_alive_requests: int
     max_streams: int
-    tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
     trusted_proxies: list[str]
     forwarded: Literal["x_forwarded", "forwarded", "both", "none"]
     via: bool
+    loop_guard: LoopGuard | None
     request_id: RequestId
     trace: bool
     server_name: str
@@ -215,6 +222,7 @@ class Listener(Part, frozen=True, kw_only=True):
     http2: bool
     admin: bool
     tls: ListenerTls | None
+    tcp: Tcp | None
 
 
 class PathPrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -375,19 +383,7 @@ class Timeouts(Part, frozen=True, kw_only=True):
     head_ms: int
     idle_ms: int
     total_ms: int
-
-
-RetryReason = Literal["connect", "reset", "timeout", "500", "502", "503", "504", "429"]
-
-
-class Retry(Part, frozen=True, kw_only=True):
-    """When a failed attempt is followed by another."""
-
-    attempts: int
-    on: list[RetryReason]
-    non_idempotent: bool
-    budget_percent: int
-    replay_bytes: int
+    tunnel_idle_ms: int
 
 
 class Forward(Part, tag_field="kind", tag="forward", frozen=True, kw_only=True):
@@ -603,6 +599,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     balance: Balance
     protocol: Literal["http1", "http2", "auto"]
     tls: UpstreamTls | None
+    proxy_protocol: ProxyVersion | None
     pool: Pool
     passive: PassiveHealth | None
     active: ActiveHealth | None

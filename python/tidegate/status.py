@@ -78,12 +78,28 @@ def _head(status: dict[str, Any], engine: dict[str, Any]) -> str:
     if engine.get("requests") and (times := engine.get("duration_us")):
         known = (f"{name} {_cell(value / 1000)} ms" for name, value in times.items())
         lines.append(f"durations      {', '.join(known)}")
+    lines += _upgrade(status)
     held = f", {size(memory)} of memory" if memory else ""
     lines.append(f"process        {workers} worker{'' if workers == 1 else 's'}{held}")
     for name, text in (("panics", "exchanges panicked"), ("log_lines_dropped", "lines of the access log were dropped")):
         if engine.get(name):
             lines.append(f"WARNING        {engine[name]:,} {text}")
     return "\n".join(lines)
+
+
+def _upgrade(status: dict[str, Any]) -> list[str]:
+    lines = []
+    told = status.get("upgrade") or {}
+    if told.get("state") == "under_way":
+        lines.append("upgrade        under way")
+    elif told.get("state") == "failed":
+        when = f"{duration(max(0.0, time.time() - told['at']))} ago"
+        detail = told["detail"].replace("\n", "\n               ")
+        lines.append(f"upgrade        {when}, FAILED ({told['reason']})\n               {detail}")
+    before = status.get("predecessor") or {}
+    if before.get("draining"):
+        lines.append(f"upgrade        process {before['pid']}, which ran before, lets its connections go")
+    return lines
 
 
 def _reload(reloads: dict[str, Any]) -> str:

@@ -18,10 +18,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ports": set(),
     "plan_part": set(),
     "plan_ai": {"plan_part"},
-    "plan": {"plan_ai", "plan_part"},
+    "plan_tcp": {"plan_part"},
+    "plan": {"plan_ai", "plan_part", "plan_tcp"},
     "model": {"model"},
     "load": {"load", "model", "errors", "ai"},
-    "lower": {"lower", "load", "model", "plan", "plan_ai", "plan_part", "errors", "ai"},
+    "lower": {"lower", "load", "model", "plan", "plan_ai", "plan_part", "plan_tcp", "errors", "ai"},
 }
 """Rooms that know nothing of those above them. Others may use what they need, but for `_engine`."""
 

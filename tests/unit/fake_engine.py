@@ -56,7 +56,7 @@ class FakeEngine:
     """Records what it is told; `refusal` is raised by the next start or apply."""
 
     def __init__(self, workers: int = 1) -> None:
-        self.workers = workers
+        self.threads = workers
         self.plans: list[Any] = []
         self.refusal: Exception | None = None
         self.events: list[str] = []

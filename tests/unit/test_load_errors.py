@@ -26,15 +26,6 @@ CASES = [
         id="unknown-nothing-near",
     ),
     pytest.param(
-        """\
-listeners:
-  - address: ":8443"
-    tls: {}
-""",
-        "t.yaml:3:5: `tls`: TLS is not supported by this version; leave it out",
-        id="later-tls",
-    ),
-    pytest.param(
         ROUTES
         + """\
   - cache: {}

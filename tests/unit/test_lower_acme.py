@@ -8,8 +8,9 @@ import pytest
 from tests.support.certificates import Authority, pem
 from tests.unit.told import lowered, told
 
-from tidegate.acme.dress import ROUTE, Proof, dress
+from tidegate.acme.dress import Proof, dress
 from tidegate.acme.store import parse
+from tidegate.lower.acme import ROUTE
 from tidegate.plan import ListenerTls, Plan, Respond, encode
 
 

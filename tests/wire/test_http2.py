@@ -113,13 +113,17 @@ def test_an_upstream_is_spoken_to_by_http2_and_its_connection_is_shared(start: S
 
 def test_trailers_pass_through_every_pair_of_versions(start: Start, serve: Serve) -> None:
     def answer(request: Request, peer: Peer) -> None:
-        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n")
+        peer.send(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"
+        )
 
     back = start(before(serve(answer)))
     front = start({"routes": [{"upstream": "up"}], "upstreams": {"up": {
         "endpoints": [f"http://{back.address}"], "protocol": "http2"}}})  # fmt: skip
     for gateway in (back, front):
-        told = subprocess.run(["nghttp", "-v", f"http://{gateway.address}/"], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            ["nghttp", "-v", f"http://{gateway.address}/"], capture_output=True, text=True, check=True
+        )
         assert "x-sum: 7" in told.stdout, told.stdout
         with_chunks = subprocess.run(
             [program("curl"), "-sS", "--raw", f"http://{gateway.address}/"], capture_output=True, text=True, check=True

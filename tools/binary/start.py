@@ -11,7 +11,12 @@ import _tidegate_load  # type: ignore[import-not-found]  # linked into the progr
 MFD_CLOEXEC = 1
 MFD_EXEC = 0x10
 """Since Linux 6.3: says that the memory is for code, which `vm.memfd_noexec=1` asks for."""
-BEFORE = {"_ssl": ("libcrypto.so.3", "libssl.so.3"), "_hashlib": ("libcrypto.so.3",), "_sqlite3": ("libsqlite3.so.0",)}
+BEFORE = {
+    "_ssl": ("libcrypto.so.3", "libssl.so.3"),
+    "_hashlib": ("libcrypto.so.3",),
+    "_sqlite3": ("libsqlite3.so.0",),
+    "cryptography.hazmat.bindings._rust": ("libgcc_s.so.1",),
+}
 """Shared libraries by the module that needs them, in the order in which they are opened."""
 
 

@@ -106,7 +106,7 @@ class Authority:
             made = ec.generate_private_key(ec.SECP256R1())
             account = {"key": JWKEC(key=made).to_partial_json(), "uri": None, "email": None}
             self._store.keep_account(self._order.directory, account)  # before anybody knows it
-        key = JWK.from_json(account["key"])
+        key = _account_key(account)
         net = self._network(key)
         talk = client.ClientV2(client.ClientV2.get_directory(self._order.directory, net), net)
         if account.get("uri"):
@@ -183,7 +183,7 @@ class Authority:
                 raise
         # The authority has lost it, or somebody has put another authority behind the address.
         account = self._store.account(self._order.directory)
-        account["uri"] = self._register(talk, JWK.from_json(account["key"]))
+        account["uri"] = self._register(talk, _account_key(account))
         self._store.keep_account(self._order.directory, account)
         self._go_on()
         return talk.new_order(request)
@@ -304,6 +304,15 @@ class Authority:
         finally:
             if self._net is not None:
                 self._net.session.close()
+
+
+def _account_key(account: dict[str, Any]) -> JWK:
+    try:
+        key = JWK.from_json(account["key"])
+    except (JoseError, ValueError, TypeError) as error:
+        raise StoreError(f"the key of the account that is kept can't be read: {_short(error)}") from error
+    assert isinstance(key, JWK), "what JWK reads is one"
+    return key
 
 
 def _of(error: messages.Error, wait_s: float) -> Fault:

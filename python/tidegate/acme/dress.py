@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tidegate import plan
-from tidegate.lower.acme import PLACEHOLDER, placeholder
-from tidegate.model import defaults, units
+from tidegate.lower.acme import PLACEHOLDER, ROUTE, placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from tidegate.acme.store import Kept
     from tidegate.lower.acme import Order
 
-ROUTE = "acme:http-01"
-"""The name of the routes that answer authorities."""
 WELL_KNOWN = "/.well-known/acme-challenge/"
 """RFC 8555 section 8.3."""
 
@@ -51,11 +48,11 @@ def dress(
         ]
         tls = msgspec.structs.replace(listener.tls, certificates=certificates, challenges=challenges)
         listeners[at] = msgspec.structs.replace(listener, tls=tls)
-    plain = [at for at, listener in enumerate(listeners) if listener.tls is None and not listener.admin]
+    plain = [at for at, one in enumerate(listeners) if one.tls is None and one.tcp is None and not one.admin]
     routes = [route for route in bare.routes if route.name != ROUTE]
-    if plain:
-        files = [proof for several in proofs.values() for proof in several if proof.certificate is None]
-        routes += [_route(proof, plain) for proof in files]
+    for order in orders if plain else ():
+        files = [proof for proof in proofs.get(order.name, ()) if proof.certificate is None]
+        routes += [_route(order.route, proof, plain) for proof in files if order.route is not None]
     return msgspec.structs.replace(bare, listeners=listeners, routes=routes)
 
 
@@ -79,30 +76,12 @@ def _certificates(order: Order, kept: Kept | None) -> list[plan.Certificate]:
     return made
 
 
-def _route(proof: Proof, listeners: list[int]) -> plan.Route:
+def _route(form: plan.Route, proof: Proof, listeners: list[int]) -> plan.Route:
     """Its host and its path are named whole, so that it goes before every other route (and before redirects)."""
-    none = plan.Timeouts(connect_ms=0, head_ms=0, idle_ms=0, total_ms=0)
-    return plan.Route(
-        name=ROUTE,
+    path = plan.PathExact(value=WELL_KNOWN + proof.token)
+    return msgspec.structs.replace(
+        form,
         listeners=listeners,
-        matches=plan.Matches(
-            hosts=[proof.domain],
-            path=plan.PathExact(value=WELL_KNOWN + proof.token),
-            methods=[],
-            headers=[],
-            query=[],
-        ),
-        access=None,
-        auth=None,
-        limits=[],
-        concurrency=[],
-        hook=None,
-        body_bytes=units.size(defaults.ADMIN_BODY),
-        rewrite=None,
-        request_headers=[],
-        response_headers=[],
-        timeouts=none,
-        retry=plan.Retry(attempts=1, on=[], non_idempotent=False, budget_percent=0, replay_bytes=0),
-        access_log=True,
+        matches=msgspec.structs.replace(form.matches, hosts=[proof.domain], path=path),
         action=plan.Respond(status=200, content_type="application/octet-stream", body=[plan.Text(value=proof.content)]),
     )

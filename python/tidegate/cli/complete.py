@@ -132,9 +132,7 @@ def _fish(top: Command) -> str:
         elif command.verbs:
             seen.append(f"not __fish_seen_subcommand_from {names}")
         when = _shell("; and ".join(seen))
-        lines += [
-            f"complete -c tidegate -n {when} -a {_last(verb)} -d {_shell(verb.about)}" for verb in command.verbs
-        ]
+        lines += [f"complete -c tidegate -n {when} -a {_last(verb)} -d {_shell(verb.about)}" for verb in command.verbs]
         for argument in command.positional:
             if argument.choices:
                 lines.append(f"complete -c tidegate -n {when} -a {_shell(' '.join(argument.choices))}")

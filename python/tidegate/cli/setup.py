@@ -32,7 +32,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], verb: Add) -
     init.add_argument("--to", action="append", metavar="URL", help="where requests go; may be repeated")
     init.add_argument("--ai", metavar="PROVIDER", help="serve models of this provider under /ai/, or `no`")
     init.add_argument("-y", "--yes", action="store_true", help="ask nothing: what no flag says is what questions offer")
-    init.add_argument("-o", "--output", default="tidegate.yaml", metavar="FILE", help="default: tidegate.yaml; - to print")
+    init.add_argument(
+        "-o", "--output", default="tidegate.yaml", metavar="FILE", help="default: tidegate.yaml; - to print"
+    )
     init.add_argument("--force", action="store_true", help="replace a file that is there")
     completion = verb(verbs, "completion", "print the completions for a shell", "setup", "completion")
     completion.add_argument("shell", choices=SHELLS)

@@ -33,7 +33,6 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][+-]?\d{1,2})?", re
 _ON = frozenset(("true", "on", "yes"))
 _OFF = frozenset(("false", "off", "no"))
 _LATER = {
-    "tls": "TLS is not supported by this version",
     "cache": "caching is not supported by this version",
 }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from tidegate import plan
+from tidegate.lower.own import own_route
 from tidegate.lower.tls import file_path
 from tidegate.lower.work import each
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from tidegate.model.acme import Acme
     from tidegate.model.secret import Secret
 
-__all__ = ["DOMAINS_MOST", "PLACEHOLDER", "Order", "look_over_challenges", "lower_acme", "placeholder"]
+__all__ = ["DOMAINS_MOST", "PLACEHOLDER", "ROUTE", "Order", "look_over_challenges", "lower_acme", "placeholder"]
 
 DOMAINS_MOST = 100
 """Names in one certificate: Let's Encrypt's bound."""
 PLACEHOLDER = " (placeholder)"
 """Ends the name of a certificate that nobody has signed and that stands in."""
+
+ROUTE = "acme:http-01"
+"""The name of the routes that answer authorities."""
 
 _PLACEHOLDER_S = 7 * 86400
 _PORTS = {"http-01": 80, "tls-alpn-01": 443}
@@ -46,6 +50,8 @@ class Order(NamedTuple):
     eab: tuple[str, Secret] | None
     listeners: tuple[int, ...] = ()
     """Where it is shown: indices in the plan."""
+    route: plan.Route | None = None
+    """What a route that answers the authority looks like, but for what it answers."""
 
 
 def lower_acme(written: Acme | list[Acme], path: Path, work: Work) -> list[plan.Certificate]:
@@ -60,7 +66,7 @@ def lower_acme(written: Acme | list[Acme], path: Path, work: Work) -> list[plan.
 
 def look_over_challenges(work: Work) -> None:
     """What only can be seen when all listeners are known: whether the authority finds one that answers it."""
-    plain = [listener for listener in work.listeners if listener.tls is None and not listener.admin]
+    plain = [listener for listener in work.listeners if listener.tls is None and listener.tcp is None]
     for order, path in zip(work.orders, work.order_paths, strict=True):
         asked = plain if order.challenge == "http-01" else [work.listeners[at] for at in order.listeners]
         port = _PORTS[order.challenge]
@@ -144,6 +150,7 @@ def _order(entry: Acme, at: Path, work: Work) -> Order | None:
         challenge=entry.challenge,
         key=entry.key,
         eab=(entry.eab.kid, entry.eab.hmac) if entry.eab is not None else None,
+        route=own_route(work, [], ROUTE, plan.PathPrefix(value="/"), plan.Builtin(name="not_found"), logged=True),
     )
 
 

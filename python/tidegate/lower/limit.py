@@ -68,9 +68,22 @@ def lower_route_limits(work: Work, names: list[str]) -> tuple[list[list[int]], l
             limits.define(index, limit, path, names[index], lambda name, it, at: _limit(name, it, at, work))
         for cap, path in each(route.concurrency, ("routes", index, "concurrency")):
             caps.define(index, cap, path, names[index], lambda name, it, at: _concurrency(name, it, at, work))
+    first = len(routes)
+    # Listeners that pass connections on share the counts of routes where the names are the same.
+    for index, listener in enumerate(work.config.listeners):
+        if isinstance(listener, str) or listener.protocol != "tcp":
+            continue
+        name = listener.name or listener.address
+        for limit, path in each(listener.limit, ("listeners", index, "limit")):
+            limits.define(first + index, limit, path, name, lambda name, it, at: _limit(name, it, at, work))
+        for cap, path in each(listener.concurrency, ("listeners", index, "concurrency")):
+            caps.define(first + index, cap, path, name, lambda name, it, at: _concurrency(name, it, at, work))
     work.limits = [entry for entry in limits.made if isinstance(entry, plan.Limit)]
     work.concurrency = [entry for entry in caps.made if isinstance(entry, plan.Concurrency)]
-    return limits.resolve(len(routes)), caps.resolve(len(routes))
+    owners = first + len(work.config.listeners)
+    limits_of, caps_of = limits.resolve(owners), caps.resolve(owners)
+    work.listener_limits, work.listener_caps = limits_of[first:], caps_of[first:]
+    return limits_of[:first], caps_of[:first]
 
 
 class _Shared:

@@ -13,6 +13,7 @@ from tidegate.lower.limit import lower_route_limits
 from tidegate.lower.listener import redirecting
 from tidegate.lower.match import lower_match
 from tidegate.lower.server import max_body
+from tidegate.lower.tcp import is_tcp
 from tidegate.lower.template import Captures, captures_of, replacement, template
 from tidegate.lower.upstream import lower_retry, lower_timeouts
 from tidegate.lower.work import each
@@ -35,7 +36,7 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
     elsewhere = redirecting(work)
-    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere]
+    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere and not is_tcp(work, index)]
     by_name: dict[str, int] = {}
     for index, listener in enumerate(work.listeners):
         by_name[listener.name] = index
@@ -46,7 +47,6 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
         made = _route(route, path, names[index], listeners, (upstreams, ai), work, (limits[index], caps[index]))
         out.append(made)
         _warn(route, made, path, work)
-    upstreams.warn_unused()
     _warn_shadowed(out, work)
     return out
 
@@ -196,6 +196,8 @@ def _listeners(route: Route, path: Path, by_name: dict[str, int], work: Work) ->
                 else "the listeners are " + ", ".join(f"`{known}`" for known in by_name)
             )
             work.error(at, f"no listener is called `{name}`", right)
+        elif is_tcp(work, index):
+            work.error(at, f"`{name}` passes connections on, it serves no routes", "name a listener without `protocol`")
         elif index not in out:
             out.append(index)
     return out

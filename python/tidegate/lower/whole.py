@@ -12,6 +12,7 @@ from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
 from tidegate.lower.route import lower_routes
 from tidegate.lower.server import lower_server
+from tidegate.lower.tcp import lower_tcp
 from tidegate.lower.upstream import Upstreams
 from tidegate.lower.work import Work
 from tidegate.model.ai import Ai
@@ -34,7 +35,9 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     upstreams = Upstreams(work)
     ai = _ai(work, upstreams, around)
     routes = lower_routes(work, upstreams, ai)
-    if not routes:
+    lower_tcp(work, upstreams)
+    upstreams.warn_unused()
+    if not routes and not all(listener.tcp for listener in work.listeners):
         work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
     admins = lower_admin(work, control_socket)
     made_ai = ai.lower() if ai is not None else None

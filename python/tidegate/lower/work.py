@@ -48,6 +48,9 @@ class Work:
         self.concurrency_paths: list[Path] = []
         self.hook_paths: list[Path] = []
         self.upstream_paths: list[Path] = []
+        self.tunnel_idle_ms = 0
+        self.listener_limits: list[list[int]] = []
+        self.listener_caps: list[list[int]] = []
         self.ai_paths: dict[str, list[Path]] = {}
 
     def error(self, path: Path, what: str, right: str, find: str = "") -> None:

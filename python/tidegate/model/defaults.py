@@ -49,6 +49,12 @@ MAX_STREAMS = 128
 TUNNEL_IDLE = "1h"
 """WebSocket applications ping every half minute; HAProxy's usual `timeout tunnel` is 1h."""
 
+TCP_HELLO_BYTES = "16KiB"
+"""One record; a ClientHello with post-quantum key shares and a session ticket has 2KiB, Chromium's largest about 3."""
+
+LOOP_MOST = 8
+"""A gateway may rightly lead to itself, a site to a site, two or three times; a loop ends after nine rounds."""
+
 DRAIN = "30s"
 """Kubernetes' grace period."""
 
@@ -93,6 +99,9 @@ TOTAL = "0"
 
 ATTEMPTS = 2
 """One retry hides a restarted endpoint; more multiply the load on a service that is failing."""
+
+TCP_ATTEMPTS = 3
+"""Where nothing was sent yet, another endpoint costs nothing but time: two that are down are hidden."""
 
 RETRY_ON: tuple[Literal["connect", "reset"], ...] = ("connect", "reset")
 """What never was answered; statuses are the application's word and are tried again only where that is asked for."""

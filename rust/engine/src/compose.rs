@@ -12,6 +12,7 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     handshake,
+    loop_guard::LoopGuard,
     prepare::PreparedRoute,
     upstream::Endpoint,
     variables::Variables,
@@ -100,7 +101,11 @@ pub fn request(
     if !exchange.traceparent.is_empty() {
         push_field(out, b"traceparent", exchange.traceparent.as_bytes());
     }
-    if server.via {
+    let guard = plan.shared.loop_guard.as_ref();
+    if let Some(guard) = guard {
+        guard.write(head.version, out);
+    }
+    if server.via && !guard.is_some_and(LoopGuard::is_via) {
         via(head.version, out);
     }
     route.request_edits.write(&variables, out);

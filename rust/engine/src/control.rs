@@ -22,6 +22,7 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
+    life,
     metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
     pulse::{Health as Pulses, Pulse},
@@ -152,7 +153,7 @@ impl Engine {
             let (shared, prepared) = (self.shared.clone(), prepared.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("tidegate-w{index}"))
-                .spawn(move || worker::run(index, shared, prepared, inbox))
+                .spawn(move || life::run(index, shared, prepared, inbox))
                 .map_err(EngineError::System)?;
             state.threads.push(thread);
         }

@@ -96,6 +96,11 @@ async fn journey(
     if let Err(failure) = abuse::admit_request(worker, connection, exchange) {
         return answer::fail(worker, plan, connection, exchange, None, failure).await;
     }
+    if let Some(guard) = &plan.shared.loop_guard
+        && let Err(failure) = guard.check(&exchange.head)
+    {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
 
     // match
     let route = match stage::matching::find(plan, exchange) {

@@ -35,6 +35,8 @@ pub enum Cause {
     Misdirected,
     /// No route takes it.
     NoRoute,
+    /// The request has been here too often.
+    LoopDetected,
     /// The client's address is not let in.
     AddressDenied,
     /// No credential came, or a wrong one.
@@ -130,6 +132,7 @@ impl Cause {
             Self::PlainHttp => "plain_http",
             Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
+            Self::LoopDetected => "loop_detected",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
             Self::KeyExpired => "key_expired",
@@ -181,6 +184,7 @@ impl Cause {
             Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone | Self::PlainHttp => 400,
             Self::Misdirected => 421,
             Self::NoRoute => 404,
+            Self::LoopDetected => 508,
             Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
             Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
@@ -225,6 +229,7 @@ impl Cause {
             Self::PlainHttp => "This port takes TLS; the request came in plain HTTP.",
             Self::Misdirected => "This connection was made for another host.",
             Self::NoRoute => "No route takes this request.",
+            Self::LoopDetected => "The request has come back to where it was before.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
             Self::KeyExpired => "The key has expired.",

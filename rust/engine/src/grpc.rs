@@ -89,7 +89,7 @@ mod tests {
     fn timeouts_are_read_as_the_protocol_writes_them() {
         assert_eq!(parse_timeout(b"100m"), Some(100_000_000));
         assert_eq!(parse_timeout(b"2S"), Some(2_000_000_000));
-        assert_eq!(parse_timeout(b"99999999H"), Some(99_999_999 * 3_600_000_000_000));
+        assert_eq!(parse_timeout(b"99999999H"), Some(u64::MAX), "as long as can be counted");
         for odd in [&b""[..], b"S", b"123456789S", b"1s", b"-1S", b"1.5S", b"1 S"] {
             assert_eq!(parse_timeout(odd), None, "{odd:?}");
         }

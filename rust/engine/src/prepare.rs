@@ -16,8 +16,10 @@ use crate::{
     exchange::Exchange,
     io::tls::{Client, HTTP1, HTTP2, Server},
     log::{Format, Log},
+    loop_guard::LoopGuard,
     metrics::Metrics,
     stage::auth::Auth,
+    tcp::PreparedTcp,
     variables::Variables,
     worker::{Worker, WorkerPlan},
 };
@@ -42,6 +44,8 @@ pub struct Prepared {
     pub routers: Vec<Arc<Router>>,
     /// By index of the route.
     pub routes: Vec<PreparedRoute>,
+    /// By index of the listener: how its connections are passed on, `None` for those that speak HTTP.
+    pub tcp: Vec<Option<PreparedTcp>>,
     /// By index of the upstream: how its connections are secured, `None` for plain ones.
     pub upstream_tls: Vec<Option<Arc<Client>>>,
     /// By index of the listener: how its connections are secured, `None` for plain ones.
@@ -58,6 +62,8 @@ pub struct Prepared {
     pub hook_slots: Vec<u32>,
     /// The AI part.
     pub ai: Option<PreparedAi>,
+    /// How requests that come back are known.
+    pub loop_guard: Option<LoopGuard>,
     /// Where lines go.
     pub log: Option<Log>,
     /// What lines look like.
@@ -146,6 +152,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
     for (index, limit) in plan.limits.iter().enumerate() {
         quota(limit, index)?;
     }
+    PreparedTcp::all(plan, None, &metrics)?;
     upstream_names(plan)?;
     listener_tls(plan, None)?;
     if let Some(ai) = &plan.ai {
@@ -171,6 +178,7 @@ impl Prepared {
         let routes = (plan.routes.iter().enumerate())
             .map(|(index, route)| PreparedRoute::new(route, index, metrics))
             .collect::<Result<_, _>>()?;
+        let tcp = PreparedTcp::all(&plan, before, metrics)?;
         let upstream_tls = upstream_tls(&plan, before)?;
         let listener_tls = listener_tls(&plan, before)?;
         let limits = (plan.limits.iter().enumerate())
@@ -230,6 +238,7 @@ impl Prepared {
             trusted,
             routers,
             routes,
+            tcp,
             upstream_tls,
             listener_tls,
             limits,
@@ -237,6 +246,7 @@ impl Prepared {
             buckets,
             in_flight,
             hook_slots: plan.hooks.iter().map(|hook| metrics.hook_slot(&hook.name)).collect(),
+            loop_guard: plan.server.loop_guard.as_ref().map(LoopGuard::from),
             log,
             log_format,
             plan,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Memory, Plan, SCHEMA, check_ai};
+use crate::{Action, Memory, Plan, SCHEMA, check_ai, check_tcp};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,7 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     }
     let mut names = HashSet::new();
     for (at, listener) in plan.listeners.iter().enumerate() {
+        check_tcp::check(plan, listener, &format!("listeners[{at}]"))?;
         require(names.insert(&listener.name), &format!("listeners[{at}].name"), || {
             format!("{:?} names another listener already", listener.name)
         })?;

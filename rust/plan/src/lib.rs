@@ -13,12 +13,14 @@ mod ai;
 mod auth;
 mod check;
 mod check_ai;
+mod check_tcp;
 mod hook;
 mod limit;
 mod listener;
 mod route;
 mod secret;
 mod server;
+mod tcp;
 mod template;
 mod tls;
 mod upstream;
@@ -42,12 +44,13 @@ pub use route::{
     Route, ValueMatch, ValueTest,
 };
 pub use secret::Secret;
-pub use server::{ForwardedStyle, RequestId, Server};
+pub use server::{ForwardedStyle, LoopField, LoopGuard, RequestId, Server};
+pub use tcp::{SniRoute, Tcp, TcpTarget};
 pub use template::{Part, Template, Variable};
 pub use tls::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 pub use upstream::{
-    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamProtocol, UpstreamTls,
+    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, ProxyVersion, Retry, RetryReason,
+    Timeouts, Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 use serde::Deserialize;

@@ -12,6 +12,7 @@ mod reasons;
 mod render;
 mod slots;
 mod stats;
+mod tcp;
 mod worker;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ const ENDPOINTS_MOST: usize = 8192;
 const LIMITS_MOST: usize = 4096;
 /// Hooks that are counted apart.
 const HOOKS_MOST: usize = 1024;
+/// Listeners that pass connections on that are counted apart.
+const TCP_MOST: usize = 1024;
 /// Models at providers that are counted apart.
 const AI_MOST: usize = 4096;
 
@@ -45,6 +48,7 @@ pub struct Metrics {
     limits: Slots,
     hooks: Slots,
     ai: Slots,
+    tcp: Slots,
 }
 
 /// What the caller knows at the moment of asking.
@@ -76,6 +80,7 @@ impl Metrics {
             limits: Slots::new(LIMITS_MOST),
             hooks: Slots::new(HOOKS_MOST),
             ai: Slots::new(AI_MOST),
+            tcp: Slots::new(TCP_MOST),
         })
     }
 
@@ -91,6 +96,11 @@ impl Metrics {
     /// The slot of a route. The same name always has the same slot, over reloads too.
     pub fn route_slot(&self, name: &str) -> u32 {
         self.routes.slot(&[name])
+    }
+
+    /// The slot of a listener that passes connections on.
+    pub fn tcp_slot(&self, listener: &str) -> u32 {
+        self.tcp.slot(&[listener])
     }
 
     /// The slot of an endpoint of an upstream; of the upstream itself with an empty `endpoint`.

@@ -8,6 +8,7 @@ use super::{
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
     slots::Name,
+    tcp,
     worker::{CLASSES, Endpoint, Hook, Limit, Route, STATUSES, WorkerMetrics},
 };
 use crate::log::number::push_decimal;
@@ -24,6 +25,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     upstreams(metrics, &mut page);
     limits(metrics, &mut page);
     hooks(metrics, gauges, &mut page);
+    tcp::write(metrics, &mut page);
     ai::write(metrics, &mut page);
 }
 
@@ -311,7 +313,7 @@ impl Page<'_> {
         self.head(name, help, "counter");
     }
 
-    fn gauge(&mut self, name: &str, help: &str) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.head(name, help, "gauge");
     }
 
@@ -339,7 +341,7 @@ impl Page<'_> {
         self.out.push(b'\n');
     }
 
-    fn reasons(&mut self, name: &str, help: &str, sums: BTreeMap<&'static str, u64>) {
+    pub(super) fn reasons(&mut self, name: &str, help: &str, sums: BTreeMap<&'static str, u64>) {
         self.counter(name, help);
         for (reason, sum) in sums {
             self.sample(name, &[("reason", reason)], sum);

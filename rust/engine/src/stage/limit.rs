@@ -105,11 +105,7 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
         let start = room.len();
         room.extend_from_slice(&[0; 4]);
         match part {
-            KeyPart::ClientIp => match exchange.client_ip {
-                IpAddr::V4(address) => room.extend_from_slice(&address.octets()),
-                // Whoever has one v6 address has a whole /64 of them.
-                IpAddr::V6(address) => room.extend_from_slice(&address.octets()[..8]),
-            },
+            KeyPart::ClientIp => push_ip(exchange.client_ip, &mut room),
             KeyPart::Header { name } => {
                 room.extend_from_slice(head.field(name.as_bytes()).unwrap_or_default());
             }
@@ -128,4 +124,13 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
         room[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
     xxh3_64_with_seed(&room, seed)
+}
+
+/// An address as keys have it.
+pub fn push_ip(ip: IpAddr, room: &mut Vec<u8>) {
+    match ip {
+        IpAddr::V4(address) => room.extend_from_slice(&address.octets()),
+        // Whoever has one v6 address has a whole /64 of them.
+        IpAddr::V6(address) => room.extend_from_slice(&address.octets()[..8]),
+    }
 }
