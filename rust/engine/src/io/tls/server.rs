@@ -144,7 +144,7 @@ fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused
         first.get_or_insert((certificate, key));
     }
     for (index, challenge) in plan.challenges.iter().enumerate() {
-        let key = certified(challenge, provider)
+        let key = proof(challenge, provider)
             .map_err(|why| Refused { part: format!("challenges[{index}]").into(), why })?;
         names.add_challenge(&Arc::new(key), &challenge.names);
     }
@@ -154,12 +154,27 @@ fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused
     Ok(names)
 }
 
-fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+/// A certificate that nobody need trust. It is not checked against its key: the critical extension of RFC 8737 §3 is one
+/// that the library refuses to read.
+fn proof(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = chain_and_key(certificate)?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    Ok(CertifiedKey::new(chain, key))
+}
+
+type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn chain_and_key(certificate: &Certificate) -> Result<ChainAndKey, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.chain.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| "the chain is no PEM".to_owned())?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
         .map_err(|_| "the key is no PEM".to_owned())?;
+    Ok((chain, key))
+}
+
+fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = chain_and_key(certificate)?;
     let mut made = CertifiedKey::from_der(chain, key, provider).map_err(|error| error.to_string())?;
     if !certificate.ocsp.is_empty() {
         made.ocsp = Some(hexadecimal(&certificate.ocsp).ok_or("the OCSP answer is not in hexadecimal")?);

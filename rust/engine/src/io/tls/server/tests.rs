@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ServerConnection, SignatureScheme,
     crypto::aws_lc_rs,
@@ -44,10 +44,19 @@ fn plan(certificates: Vec<Certificate>) -> ListenerTls {
     }
 }
 
+/// As an authority wants it, with the extension that no client knows (RFC 8737 §3).
+fn proof(name: &str) -> Certificate {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(&[7; 32])];
+    let chain = params.self_signed(&key).unwrap().pem();
+    Certificate { chain, key: Secret::new(key.serialize_pem()), ..certificate(&[name]) }
+}
+
 #[test]
 fn only_who_asks_for_the_proof_and_nothing_else_is_shown_it() {
     let own = certificate(&["site.test"]);
-    let proof = certificate(&["site.test"]);
+    let proof = proof("site.test");
     let der = |shown: &Certificate| CertificateDer::from_pem_slice(shown.chain.as_bytes()).unwrap();
     let with = ListenerTls { challenges: vec![proof.clone()], ..plan(vec![own.clone()]) };
     let server = server(&with, None);
