@@ -58,7 +58,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         access_log=access_log,
         ai=made_ai,
     )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files)
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files, work.orders)
 
 
 def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:
