@@ -103,7 +103,7 @@ def test_a_failure_is_told_and_remembered(tmp_path: Path, scripted: Any, capsys:
 
 
 def test_a_bug_is_a_failure_like_any_other(tmp_path: Path, scripted: Any) -> None:
-    scripted(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    scripted(lambda: 1 / 0)
     told = run(tmp_path, Room(), lambda one: one.as_json()[0]["failures"])
     assert (told["reason"], told["error"]) == ("internal", "ZeroDivisionError: division by zero")
 
