@@ -16,7 +16,8 @@ from pathlib import Path
 
 LEFT_OUT = {
     "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "lib2to3", "ensurepip", "pydoc_data", "distutils",
-    "venv",     "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py",
+    "venv",
+    "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py",
     "antigravity.py",     "this.py", "__phello__", "LICENSE.txt",
 }  # fmt: skip
 """Of the standard library: what is for developing, and what needs libraries that are not linked in."""
