@@ -87,9 +87,9 @@ impl Jwt {
     /// Checks the token, if there is one.
     pub fn check(&self, worker: &Worker, exchange: &mut Exchange) -> Tried {
         let Exchange { head, problem: room, .. } = &mut *exchange;
-        let found = self.config.sources.iter().find_map(|source| {
+        let found = self.config.sources.iter().find(|source| {
             // The borrow of one turn must not outlive it: what is found is looked up once more below.
-            credential(source, head, room).is_some().then_some(source)
+            credential(source, head, room).is_some()
         });
         let Some(token) = found.and_then(|source| credential(source, head, room)) else {
             return Tried::Absent;
