@@ -185,7 +185,7 @@ impl Engine {
         let (shared, first) = (engine.shared.clone(), prepared.clone());
         let worker = async move {
             let mut inbox = inbox;
-            worker::main(0, shared, first, &mut inbox, false).await;
+            crate::worker::main(0, shared, first, &mut inbox, false).await;
         };
         engine.install(&mut state, prepared, bound)?;
         drop(state);
