@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Plan, SCHEMA, check_ai};
+use crate::{Action, Plan, SCHEMA, check_ai, check_cache};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,10 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || {
             "must be 1 to 16".into()
         })?;
+        if let Some(cache) = &route.cache {
+            check_cache::route(cache, &here("cache"))?;
+            require(plan.cache.is_some(), "cache", || "a route that keeps answers needs it".into())?;
+        }
         match &route.action {
             Action::Forward { upstream } => {
                 indices(&[*upstream], plan.upstreams.len(), &here("action.upstream"))?;
@@ -81,6 +85,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     }
     if let Some(ai) = &plan.ai {
         check_ai::check(plan, ai)?;
+    }
+    if let Some(store) = &plan.cache {
+        check_cache::store(store)?;
     }
     let mut names = HashSet::new();
     for (at, listener) in plan.listeners.iter().enumerate() {

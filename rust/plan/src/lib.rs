@@ -10,8 +10,10 @@ mod access_log;
 mod address;
 mod ai;
 mod auth;
+mod cache;
 mod check;
 mod check_ai;
+mod check_cache;
 mod hook;
 mod limit;
 mod listener;
@@ -30,6 +32,9 @@ pub use ai::{
     Target, UsageJournal, Window,
 };
 pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
+pub use cache::{
+    CacheBypass, CacheDebug, CacheDisk, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary, RouteCache,
+};
 pub use check::PlanError;
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
@@ -75,6 +80,8 @@ pub struct Plan {
     pub access_log: Option<AccessLog>,
     /// `null` where no route is an AI route.
     pub ai: Option<Ai>,
+    /// `null` where no route keeps answers.
+    pub cache: Option<CacheStore>,
 }
 
 impl Plan {
