@@ -34,7 +34,6 @@ _ON = frozenset(("true", "on", "yes"))
 _OFF = frozenset(("false", "off", "no"))
 _LATER = {
     "tls": "TLS is not supported by this version",
-    "cache": "caching is not supported by this version",
 }
 
 

@@ -64,6 +64,7 @@ def _route(
         response_headers=[],
         timeouts=lower_timeouts(Timeouts(), Timeouts(), ((), ()), work),
         retry=lower_retry(Retry(), False, ((), ()), work),
+        cache=None,
         access_log=False,
         action=action,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidegate import plan
 from tidegate.lower import Lowered
 from tidegate.lower.admin import admin_routes
+from tidegate.lower.cache import lower_store
 from tidegate.lower.listener import lower_admin, lower_listeners
 from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
@@ -40,6 +41,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     made_ai = ai.lower() if ai is not None else None
     paths = PlanPaths(where, work, len(routes))
     routes += admin_routes(work, admins)
+    cache = lower_store(work, routes)
     work.problems.raise_if_any()
     made = plan.Plan(
         schema=plan.SCHEMA,
@@ -52,6 +54,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         hooks=work.hooks,
         access_log=access_log,
         ai=made_ai,
+        cache=cache,
     )
     return Lowered(made, plan.encode(made), paths, work.problems.warnings)
 

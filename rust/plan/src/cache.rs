@@ -120,14 +120,24 @@ pub struct CacheVary {
 
 /// A reason not to use the store.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CacheBypass {
-    /// A request field.
-    Header(ValueMatch),
+#[serde(deny_unknown_fields)]
+pub struct CacheBypass {
+    /// Where it is looked for.
+    pub part: CacheBypassPart,
+    /// What must hold for it.
+    pub test: ValueMatch,
+}
+
+/// A part of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheBypassPart {
+    /// A field.
+    Header,
     /// A cookie.
-    Cookie(ValueMatch),
+    Cookie,
     /// A query parameter.
-    Query(ValueMatch),
+    Query,
 }
 
 /// Who is told keys.

@@ -1,6 +1,6 @@
 //! Bounds of the rules for what is kept.
 
-use crate::{CacheBypass, CacheStore, Part, PlanError, RouteCache, Variable, check::require};
+use crate::{CacheStore, Part, PlanError, RouteCache, Variable, check::require};
 
 /// Checks the store.
 pub(crate) fn store(store: &CacheStore) -> Result<(), PlanError> {
@@ -51,8 +51,7 @@ pub(crate) fn route(cache: &RouteCache, path: &str) -> Result<(), PlanError> {
         require(known, &here("key.template"), || "asks for what a URL does not say".into())?;
     }
     for bypass in &cache.bypass {
-        let (CacheBypass::Header(test) | CacheBypass::Cookie(test) | CacheBypass::Query(test)) = bypass;
-        require(!test.name.is_empty(), &here("bypass"), || "needs a name".into())?;
+        require(!bypass.test.name.is_empty(), &here("bypass"), || "needs a name".into())?;
     }
     Ok(())
 }
