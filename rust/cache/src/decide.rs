@@ -64,6 +64,8 @@ pub struct Fetch {
     pub slot: u128,
     /// What is kept and may still hold.
     pub kept: Option<Arc<Object>>,
+    /// A part that is kept, which a new one may be put together with.
+    pub part: Option<Arc<Object>>,
     /// Whether others who ask for the same wait for this one.
     pub shared: bool,
 }
@@ -88,8 +90,8 @@ pub fn decide<F: Fields>(store: &Store, asking: &Asking<'_, F>, now_ms: u64, roo
             Verdict::Pass(Reason::Head)
         } else {
             // Whoever has credentials may get what others may not, and a part is not what others wait for.
-            let shared = shared && !facts.authorized && !facts.range;
-            Verdict::Fetch(Fetch { reason, slot, kept, shared })
+            let shared = shared && !facts.authorized && !facts.range && !facts.no_cache;
+            Verdict::Fetch(Fetch { reason, slot, kept, part: None, shared })
         }
     };
     let (object, softly, slot) =
@@ -101,7 +103,10 @@ pub fn decide<F: Fields>(store: &Store, asking: &Asking<'_, F>, now_ms: u64, roo
             Found::Miss { reason, slot } => return fetch(reason, slot, None, true),
         };
     if object.part().is_some() && !covers(&object, asking) {
-        return fetch(Reason::Partial, slot, None, !facts.range);
+        return match fetch(Reason::Partial, slot, None, !facts.range) {
+            Verdict::Fetch(fetch) => Verdict::Fetch(Fetch { part: Some(object), ..fetch }),
+            verdict => verdict,
+        };
     }
     let give = |object, outcome| Verdict::Give { object, outcome, slot };
     let asked = match object.freshness().may(facts, now_ms, softly) {

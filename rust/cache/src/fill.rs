@@ -282,6 +282,17 @@ impl<E: Clone> Lead<E> {
         }
     }
 
+    /// All of it came, and none of it is kept.
+    pub fn discard(self) {
+        lock(&self.fill.state).kept = false;
+        self.end(End::Whole);
+    }
+
+    /// Whether all of it stays so far.
+    pub fn is_kept(&self) -> bool {
+        lock(&self.fill.state).kept
+    }
+
     /// What was kept holds.
     pub fn confirm(self, object: Arc<Object>) {
         self.end(End::Kept(object));

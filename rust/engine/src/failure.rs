@@ -73,6 +73,8 @@ pub enum Cause {
     HooksFull,
     /// The hook named an upstream that does not exist.
     HookUpstream,
+    /// The client wanted the answer only from the cache, where it is not.
+    OnlyIfCached,
     /// The upstream has no endpoint (its name has no address yet, or none any more).
     NoEndpoint,
     /// No connection.
@@ -132,6 +134,7 @@ impl Cause {
             Self::HookTimeout => "hook_timeout",
             Self::HooksFull => "hooks_full",
             Self::HookUpstream => "hook_unknown_upstream",
+            Self::OnlyIfCached => "only_if_cached",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
@@ -180,7 +183,11 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::ProviderFailed
             | Self::UpstreamCut => 502,
-            Self::ConnectTimeout | Self::UpstreamTimeout | Self::TotalTimeout | Self::UpstreamStalled => 504,
+            Self::ConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::TotalTimeout
+            | Self::UpstreamStalled
+            | Self::OnlyIfCached => 504,
         }
     }
 
@@ -209,6 +216,7 @@ impl Cause {
             Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
                 "The policy of this route could not be asked."
             }
+            Self::OnlyIfCached => "What was wanted from the cache only is not there.",
             Self::NoEndpoint => "The upstream has no address at present.",
             Self::ConnectFailed => "The upstream can't be reached.",
             Self::TlsHandshakeFailed | Self::TlsCertificateRefused => {

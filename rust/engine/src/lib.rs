@@ -10,6 +10,7 @@ mod ai;
 mod answer;
 mod background;
 mod body;
+mod cache;
 mod compose;
 mod connection;
 mod control;

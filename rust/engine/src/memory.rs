@@ -14,6 +14,7 @@ use tidegate_route::Captures;
 
 use crate::{
     body::Body,
+    cache::Cached,
     connection::{self, Connection},
     failure::Failure,
     worker::{Worker, WorkerPlan},
@@ -68,6 +69,8 @@ pub struct Exchange {
     pub listener: u32,
     /// Who came in by a key or a password.
     pub user: String,
+    /// What the cache stage left for the way back.
+    pub cached: Option<Box<Cached>>,
     /// Whether the client's side may go on after this.
     pub keep_alive: bool,
     /// Lines that are added to the response.
@@ -151,6 +154,7 @@ impl Default for Exchange {
             peer_trusted: false,
             listener: 0,
             user: String::new(),
+            cached: None,
             keep_alive: false,
             fields: Vec::new(),
             hook_remove: Vec::new(),
@@ -186,6 +190,7 @@ impl Exchange {
         self.replay.lost = false;
         self.route = None;
         self.user.clear();
+        self.cached = None;
         self.keep_alive = false;
         self.fields.clear();
         self.hook_remove.clear();

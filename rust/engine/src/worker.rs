@@ -145,6 +145,8 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Where the texts of cache keys are put together.
+    pub key_text: RefCell<Vec<u8>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// Whether connections are let go as they become idle.
@@ -266,6 +268,7 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        key_text: RefCell::default(),
         batches: Batches::default(),
         draining: Cell::new(false),
         now: Cell::new(shared.now()),

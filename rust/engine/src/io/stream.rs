@@ -42,6 +42,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over another; boxed, so that plain connections stay small.
     Tls(Box<Tls>),
+    /// No client: it takes everything, says nothing and never goes.
+    Nobody,
     /// Two queues in memory, for tests.
     #[cfg(feature = "memory")]
     Memory(super::memory::Pipe),
@@ -55,6 +57,7 @@ impl Stream {
             Self::Tls(tls) => return tls.poll_read(cx, buf.initialize_unfilled()),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Nobody => return Poll::Pending,
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read(cx, &mut buf),
         };
@@ -69,6 +72,7 @@ impl Stream {
             (Self::Tcp(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Unix(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Tls(tls), parts) => tls.poll_write(cx, parts),
+            (Self::Nobody, parts) => Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum())),
             #[cfg(feature = "memory")]
             (Self::Memory(pipe), parts) => pipe.poll_write(cx, parts),
         }
@@ -81,6 +85,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tls(tls) => tls.poll_read_ready(cx),
+            Self::Nobody => Poll::Pending,
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
         }
@@ -94,6 +99,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Tls(tls) => tls.poll_broken(cx),
+            Self::Nobody => false,
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_broken(cx),
         }
@@ -122,6 +128,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
+            Self::Nobody => Poll::Ready(Ok(())),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_shutdown(),
         }

@@ -31,6 +31,7 @@ pub struct WorkerMetrics {
     pub(super) limits: Blocks<Limit>,
     pub(super) hooks: Blocks<Hook>,
     pub(super) ai: Blocks<Ai>,
+    pub(super) caches: Blocks<Cache>,
     pub(super) refusals: Reasons,
     pub(super) closes: Reasons,
     pub(super) retries: Reasons,
@@ -65,6 +66,22 @@ pub(super) struct Limit {
     pub(super) refused: Counter,
 }
 
+/// How requests of a route with a cache were met, and why not from it.
+#[derive(Debug)]
+pub(super) struct Cache {
+    pub(super) outcomes: [Counter; tidegate_cache::Outcome::ALL.len()],
+    pub(super) reasons: [Counter; tidegate_cache::Reason::ALL.len()],
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            outcomes: std::array::from_fn(|_| Counter::default()),
+            reasons: std::array::from_fn(|_| Counter::default()),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Hook {
     pub(super) answered: Counter,
@@ -88,6 +105,7 @@ impl WorkerMetrics {
             limits: Blocks::new(LIMITS_MOST),
             hooks: Blocks::new(HOOKS_MOST),
             ai: Blocks::new(AI_MOST),
+            caches: Blocks::new(ROUTES_MOST),
             refusals: Reasons::new(),
             closes: Reasons::new(),
             retries: Reasons::new(),
@@ -109,6 +127,17 @@ impl WorkerMetrics {
         route.bytes_in.add(bytes_in);
         route.bytes_out.add(bytes_out);
         route.nanoseconds.add(nanoseconds);
+    }
+
+    /// A request on a cached route was met so, and for this reason not from the store.
+    pub fn cache(&self, route: u32, outcome: usize, reason: Option<usize>) {
+        let route = self.caches.at(route);
+        if let Some(counter) = route.outcomes.get(outcome) {
+            counter.add(1);
+        }
+        if let Some(counter) = reason.and_then(|reason| route.reasons.get(reason)) {
+            counter.add(1);
+        }
     }
 
     /// A request was refused, or failed, for this reason.
