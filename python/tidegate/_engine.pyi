@@ -96,6 +96,10 @@ class Gateway:
         """JSON, in the shape that `tidegate.stats.EngineStats` describes."""
     def metrics(self) -> bytes:
         """Prometheus text."""
+    def cache_purge(self, what: str, value: bytes, soft: bool) -> bool | None:
+        """Forgets (`what` is key, prefix, host, tag or all), or counts as stale; None: this plan keeps nothing."""
+    def cache_get(self, text: bytes) -> bytes | None:
+        """What is kept under a key's text, as JSON; None where nothing is."""
     def calls_fd(self) -> int:
         """A descriptor that is readable while calls wait. It is only to be waited for: `take_calls` reads it."""
     def take_calls(self, most: int) -> list[Call]:

@@ -133,7 +133,7 @@ def _query(written: CacheQuery | bool, route: Route, path: Path, work: Work) -> 
         if "&" in text or "=" in text or not text:
             work.error(at, f"`{text}` is not a parameter's name", "write `utm_*` or `fbclid`")
     api_keys = route.auth.api_keys if route.auth is not None else None
-    if api_keys is not None and api_keys.query is not None:
+    if api_keys is not None and api_keys.query is not None and not api_keys.forward:
         # A credential tells nobody's answers apart: what depends on it is not for all.
         drop.append(api_keys.query)
     return plan_cache.CacheQuery(sort=query.sort, keep=keep, drop=list(dict.fromkeys(drop)))

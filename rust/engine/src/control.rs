@@ -15,6 +15,7 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
+    cache,
     gates::Gates,
     health::Health,
     hooks::Hooks,
@@ -103,6 +104,7 @@ impl Engine {
             held_bodies: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             log: Mutex::new(None),
+            cache: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
             started: Instant::now(),
@@ -234,6 +236,7 @@ impl Engine {
         }
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
+        self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.cache);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
         Ok(addresses)
@@ -282,6 +285,16 @@ impl Engine {
         if let Some(log) = self.lock().current.as_ref().and_then(|plan| plan.log.as_ref()) {
             log.reopen();
         }
+    }
+
+    /// Makes answers invalid that are kept; see [`cache::purge`].
+    pub fn cache_purge(&self, what: &str, value: &[u8], softly: bool) -> Option<bool> {
+        cache::purge(&*self.shared.kept()?, what, value, softly)
+    }
+
+    /// What is kept under a key's text, as JSON; `None` where nothing is.
+    pub fn cache_get(&self, text: &[u8]) -> Option<String> {
+        cache::describe(&*self.shared.kept()?, text, self.shared.started_at * 1000 + self.shared.now() / 1_000_000)
     }
 
     /// Calls from workers to Python.

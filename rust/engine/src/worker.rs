@@ -77,6 +77,8 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
+    /// What the plan that runs keeps of answers.
+    pub cache: Mutex<Option<Arc<crate::cache::Shared>>>,
     /// When the engine started, in seconds since 1970.
     pub started_at: u64,
     /// How workers are told things.
@@ -94,6 +96,11 @@ impl Shared {
     /// Nanoseconds since the engine started.
     pub fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
+    }
+
+    /// What the plan that runs keeps of answers.
+    pub fn kept(&self) -> Option<Arc<crate::cache::Shared>> {
+        self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Client connections of all workers.

@@ -1,6 +1,6 @@
 //! Bounds of the rules for what is kept.
 
-use crate::{CacheStore, Part, PlanError, RouteCache, Variable, check::require};
+use crate::{CacheStore, Part, PlanError, RouteCache, ValueTest, Variable, check::require};
 
 /// Checks the store.
 pub(crate) fn store(store: &CacheStore) -> Result<(), PlanError> {
@@ -52,6 +52,8 @@ pub(crate) fn route(cache: &RouteCache, path: &str) -> Result<(), PlanError> {
     }
     for bypass in &cache.bypass {
         require(!bypass.test.name.is_empty(), &here("bypass"), || "needs a name".into())?;
+        let by_pattern = matches!(bypass.test.test, ValueTest::Regex { .. });
+        require(!by_pattern, &here("bypass"), || "can't go by a pattern".into())?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! beside whoever fetches it already. On the way back `arrive` decides what becomes of the origin's answer, and
 //! `forward/fill.rs` relays it while it is kept.
 
+mod admin;
 mod arrive;
 mod background;
 mod explain;
@@ -20,6 +21,7 @@ use tidegate_cache::{Fills, Object, Outcome, Reason, RequestFacts, Store, fill::
 
 use crate::{exchange::Exchange, failure::Failure, worker::Worker};
 
+pub use admin::{describe, purge};
 pub use arrive::{Arrival, Filling, arrived, instead_of_failure, is_mistaken};
 pub use background::refresh;
 pub use explain::Spoken;

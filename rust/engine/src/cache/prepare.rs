@@ -54,12 +54,8 @@ impl PreparedCache {
                 CacheBypassPart::Header => head.field(name),
                 CacheBypassPart::Cookie => head.cookie(name),
                 CacheBypassPart::Query => {
-                    let query = head.slice(head.query);
-                    let is_there = query.split(|byte| *byte == b'&').any(|parameter| {
-                        parameter.split(|byte| *byte == b'=').next() == Some(name)
-                    });
-                    tidegate_route::query_parameter(query, name, &mut room);
-                    is_there.then_some(&room[..])
+                    let there = tidegate_route::query_parameter(head.slice(head.query), name, &mut room);
+                    there.then_some(&room[..])
                 }
             };
             match &bypass.test.test {

@@ -6,6 +6,7 @@
 
 mod ai;
 mod blocks;
+mod cache;
 mod histogram;
 mod reasons;
 mod render;
@@ -58,6 +59,8 @@ pub struct Gauges {
     pub log_lines_dropped: u64,
     /// Calls that wait for Python.
     pub hook_calls_waiting: u64,
+    /// What the cache's store holds, the answers being fetched, and their bytes; `None` where nothing is kept.
+    pub cache: Option<(tidegate_cache::Figures, u64, u64)>,
 }
 
 impl Metrics {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Gauges, Metrics, OTHER, ai,
+    Gauges, Metrics, OTHER, ai, cache,
     blocks::{Blocks, Counter},
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
@@ -24,6 +24,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     limits(metrics, &mut page);
     hooks(metrics, gauges, &mut page);
     ai::write(metrics, &mut page);
+    cache::write(metrics, gauges.cache.as_ref(), &mut page);
 }
 
 /// The name of a slot as a label's value: nothing for what has none, `(other)` for those beyond the bound.
@@ -277,7 +278,7 @@ impl Page<'_> {
         self.head(name, help, "counter");
     }
 
-    fn gauge(&mut self, name: &str, help: &str) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.head(name, help, "gauge");
     }
 
