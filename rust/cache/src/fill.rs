@@ -149,6 +149,11 @@ impl<E: Clone> Fills<E> {
         Joined::Lead(Lead { fills: self.clone(), slot, fill })
     }
 
+    /// Whether one is under way for a slot.
+    pub fn has(&self, slot: u128) -> bool {
+        self.shard(slot).contains_key(&slot)
+    }
+
     /// Begins a fill that nobody joins.
     pub fn alone(self: &Arc<Self>, slot: u128, text: &[u8]) -> Lead<E> {
         let fill = Arc::new(Fill { text: text.into(), state: Mutex::new(State::default()) });

@@ -49,6 +49,9 @@ pub fn judge(
     if request.authorized && !control.allows_authorized() {
         return Err(Reason::Authorization);
     }
+    if status == 206 && !request.range {
+        return Err(Reason::BadPart);
+    }
     if matches!(status, 304 | 416) || status < 200 {
         return Err(Reason::Status);
     }

@@ -156,9 +156,9 @@ async fn cached(
     let chosen = (!own).then_some(&*upstream.name);
     let around = cache::Around { worker, plan, route, cache: rules, shared, framing: facts, upstream, chosen };
     match cache::look(worker, plan, route, rules, shared, exchange, facts, chosen) {
-        Look::Give { object, outcome, facts, debug, .. } => {
+        Look::Give { object, outcome, facts, debug, slot } => {
             if outcome == Outcome::Stale {
-                cache::refresh(worker, plan, connection, exchange, index, !own);
+                cache::refresh(worker, plan, connection, exchange, slot, index, !own);
             }
             let given = Given { object, outcome, reason: None, forwarded: None, debug, facts };
             cache::give(worker, plan, connection, exchange, route, given).await

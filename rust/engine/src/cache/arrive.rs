@@ -40,6 +40,8 @@ pub struct Filling {
     pub slot: u128,
     /// What it is put together with, if both are parts.
     pub kept: Option<Arc<Object>>,
+    /// How long the lines that are added to the response were before.
+    pub fields: usize,
 }
 
 /// Whether a 304 came that is not about what is kept: then the origin is asked again, without conditions.
@@ -67,6 +69,7 @@ pub fn arrived(
         return Arrival::Relay;
     };
     let status = exchange.response.status;
+    let fields = exchange.fields.len();
     let Some(lead) = cached.lead.take() else {
         if !exchange.head.method.is_safe() && invalidate::counts(status) {
             forget(worker, plan, route, exchange, &cached, shared);
@@ -137,7 +140,7 @@ pub fn arrived(
                 lead
             };
             let kept = cached.part.take();
-            Arrival::Fill(Filling { lead, draft, slot, kept }, cached)
+            Arrival::Fill(Filling { lead, draft, slot, kept, fields }, cached)
         }
         (Arrived::Drop(reason), kept) => {
             if let Some((_, slot)) = &kept

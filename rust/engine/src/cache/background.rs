@@ -19,9 +19,13 @@ pub fn refresh(
     plan: &Rc<WorkerPlan>,
     connection: &Connection,
     exchange: &Exchange,
+    slot: u128,
     upstream: u32,
     chosen: bool,
 ) {
+    if plan.shared.cache.as_ref().is_none_or(|shared| shared.fills.has(slot)) {
+        return;
+    }
     let head = exchange.head.bytes.clone();
     let beside = Connection {
         stream: Stream::Nobody,

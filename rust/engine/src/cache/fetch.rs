@@ -177,8 +177,10 @@ impl Cached {
         }
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let conditions = is(b"if-none-match") || is(b"if-modified-since");
-        // A range goes on as it is: a part is kept as a part.
+        // A range goes on as it is, and a part is kept as a part; but the whole is asked about as a whole.
+        let ranges = self.kept.is_some() && (is(b"range") || is(b"if-range"));
         conditions
+            || ranges
             || normalised_fields(cache).iter().any(|(other, sent)| *sent && is(other))
             || cache.strips(name)
     }

@@ -219,7 +219,7 @@ async fn send(plan: &WorkerPlan, connection: &mut Connection, exchange: &mut Exc
                 Stopped::Left => Failure::upstream(Cause::UpstreamCut),
             })),
             // Whoever fetches has deadlines of its own for the origin.
-            Poll::Pending if !exchange.to_client.is_empty() && deadline.poll_passed(cx) => {
+            Poll::Pending if sender.is_blocked(&exchange.to_client) && deadline.poll_passed(cx) => {
                 Poll::Ready(Err(Failure::client(Cause::SendTimeout)))
             }
             Poll::Pending if stream.poll_broken(cx) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),

@@ -44,6 +44,11 @@ impl Sender {
         Self { reader, chunked, range, at: 0, piece: None, ended: false, bytes: 0 }
     }
 
+    /// Whether there is something that the client has not taken.
+    pub fn is_blocked(&self, out: &[u8]) -> bool {
+        !out.is_empty() || self.piece.is_some()
+    }
+
     /// Sends as much as there is and the client takes; `out` holds what it has not taken of heads and framing. Ready
     /// at the end. `on_progress` is called when it took something.
     pub fn poll(

@@ -1,7 +1,12 @@
 //! The way back of a response that is kept: the origin's content goes into the fill, and the client reads it from there
 //! like all others who wait for it. So a slow client slows nobody, and one that leaves ends nothing.
 
-use std::{future::poll_fn, ops::Range, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    ops::Range,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tidegate_cache::{Object, decide, fill::Lead};
 use tidegate_http1::ResponseFacts;
@@ -57,7 +62,7 @@ impl Forward<'_> {
     ) -> Next {
         let latency = attempt.latency(self.worker.now());
         exchange.upstream_duration = Some(Duration::from_nanos(latency));
-        let Filling { lead, draft, slot, kept } = filling;
+        let Filling { lead, draft, slot, kept, fields } = filling;
         let mut download = Body::new(facts.body, false);
         let length = match facts.body {
             tidegate_http1::BodyLength::None => Some(0),
@@ -79,7 +84,7 @@ impl Forward<'_> {
             let failure = download_failure(fault);
             attempt.finish(self.worker, Outcome::Failed, None, failure.cause.as_str());
             lead.fail(failure);
-            exchange.fields.clear();
+            exchange.fields.truncate(fields);
             return self.give_up(connection, exchange, failure).await;
         }
         let failed = self.upstream.counts_as_failure(exchange.response.status);
@@ -178,14 +183,12 @@ impl Forward<'_> {
     async fn finish(&self, connection: &mut Connection, exchange: &mut Exchange, mut client: Client) -> Next {
         let send_timeout = self.plan.shared.plan.server.send_timeout_ms;
         connection.deadline.set(send_timeout);
-        let mut left = usize::MAX;
         let sent = poll_fn(|cx| {
-            client.poll(cx, connection, exchange);
+            let moved = client.poll(cx, connection, exchange);
             if client.done || client.is_gone {
                 return Poll::Ready(Ok(()));
             }
-            let now = exchange.to_client.len() ^ client.bytes() as usize;
-            if std::mem::replace(&mut left, now) != now {
+            if moved {
                 connection.deadline.set(send_timeout);
             }
             if connection.deadline.poll_passed(cx) {
@@ -228,13 +231,14 @@ struct Client {
 }
 
 impl Client {
-    /// Sends what it takes. One that is gone reads no more, and holds up nobody.
-    fn poll(&mut self, cx: &mut std::task::Context<'_>, connection: &mut Connection, exchange: &mut Exchange) {
+    /// Sends what it takes; whether it took anything. One that is gone reads no more, and holds up nobody.
+    fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection, exchange: &mut Exchange) -> bool {
         if self.done || self.is_gone {
-            return;
+            return false;
         }
+        let mut moved = false;
         let polled = match &mut self.sending.sender {
-            Some(sender) => sender.poll(cx, &mut connection.stream, &mut exchange.to_client, || {}),
+            Some(sender) => sender.poll(cx, &mut connection.stream, &mut exchange.to_client, || moved = true),
             None => crate::body::poll_flush(cx, &mut connection.stream, &mut exchange.to_client)
                 .map_err(|_| Stopped::Client),
         };
@@ -248,6 +252,7 @@ impl Client {
             exchange.to_client.clear();
             self.sending.sender = None;
         }
+        moved
     }
 
     fn bytes(&self) -> u64 {
