@@ -1,5 +1,5 @@
 # The few verbs. Each sets up what it needs, on a machine that has Python 3.11, Rust and (for tests and benchmarks) apt.
-.PHONY: run test bench check wheel rust-test
+.PHONY: run test bench check wheel binary rust-test
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -55,3 +55,7 @@ $(STAMP): $(VENV)/bin/maturin $(SOURCES)
 	$(VENV)/bin/maturin build --release --locked --out dist --interpreter $(PY)
 	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps dist/tidegate-*.whl
 	@touch $@
+
+# The single file, its sums, its bill of materials and its installer, in target/binary/dist.
+binary:
+	@tools/binary/build

@@ -10,8 +10,9 @@ if [ ! -x "$litellm/bin/litellm" ]; then
 fi
 
 missing=
-for tool in nginx haproxy wrk strace valgrind; do
-  [ -x "/usr/bin/$tool" ] || [ -x "/usr/sbin/$tool" ] || missing="$missing $tool"
+for tool in nginx haproxy wrk strace valgrind nghttp2-client:h2load; do
+  program=${tool##*:}
+  [ -x "/usr/bin/$program" ] || [ -x "/usr/sbin/$program" ] || missing="$missing ${tool%%:*}"
 done
 [ -n "$missing" ] || exit 0
 

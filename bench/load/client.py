@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Request:
     """What a client sends."""
 
     path: str = "/"
+    scheme: str = "http"
     method: str = "GET"
     body_bytes: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -52,7 +54,7 @@ def wrk(lab: Lab, port: int, request: Request, *, seconds: float, cores: Sequenc
         "-s",
         str(CLIENT_LUA),
     ]
-    command += [f"http://127.0.0.1:{port}{request.path}", "--", f"method={request.method}"]
+    command += [f"{request.scheme}://127.0.0.1:{port}{request.path}", "--", f"method={request.method}"]
     command += [f"header={name}: {value}" for name, value in request.headers.items()]
     if request.body_bytes:
         command.append(f"body_bytes={request.body_bytes}")
@@ -135,16 +137,24 @@ def count_loop(
     return result
 
 
+def finish_words(lab: Lab, child: Child, seconds: float) -> str:
+    """What a client said that ran for `seconds`."""
+    return _finish(lab, child, seconds + GRACE)
+
+
 class Idlers:
     """Many connections that have had one answer and now wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: ssl.SSLContext | None = None) -> None:
+        self._within = within
         self._sockets: list[socket.socket] = []
 
     def open(self, port: int, count: int) -> None:
         request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
         for _ in range(count):
             opened = socket.create_connection(("127.0.0.1", port), timeout=10)
+            if self._within is not None:
+                opened = self._within.wrap_socket(opened, server_hostname="bench.test")
             self._sockets.append(opened)
             if not _served(opened, request):
                 raise StartError(f"connection {len(self._sockets)} was not served")

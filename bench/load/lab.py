@@ -136,6 +136,7 @@ class Lab:
             "KEYS": _keys(contestant.product),
             "BUFSIZE": "16384",
             "AIKEY": AI_KEY,
+            "LISTENER": "",
             **contestant.values,
         }
         text = self._fill(frame.replace("@VARIANT@", variant.rstrip("\n")), values)

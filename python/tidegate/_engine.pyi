@@ -44,6 +44,18 @@ class Call:
     @property
     def scheme(self) -> str: ...
     @property
+    def tls_version(self) -> str: ...
+    @property
+    def tls_cipher(self) -> str: ...
+    @property
+    def tls_client_subject(self) -> str: ...
+    @property
+    def tls_client_san(self) -> str: ...
+    @property
+    def tls_client_verified(self) -> str: ...
+    @property
+    def sni(self) -> str: ...
+    @property
     def client_ip(self) -> str: ...
     @property
     def request_id(self) -> str: ...
@@ -81,12 +93,26 @@ class Gateway:
     """The running engine: one thread for each worker."""
 
     def __new__(cls, workers: int) -> Gateway: ...
-    def start(self, plan: bytes) -> list[str]:
-        """Binds and serves; bound addresses in the plan's order. Raises PlanRejected, EngineError."""
+    def start(self, plan: bytes, inherited: list[tuple[int, list[int]]] = ...) -> list[str]:
+        """Binds and serves; bound addresses in the plan's order. Raises PlanRejected, EngineError.
+
+        `inherited`: for a listener (its index in the plan), descriptors of sockets that listen already. They are
+        copied, and used instead of binding; a Unix socket's file is left alone until `own` says otherwise.
+        """
+    def sockets(self) -> list[list[int]]:
+        """By listener of the plan in force, its sockets' descriptors: the engine's, open until the next change."""
+    def own(self, listeners: list[int]) -> None:
+        """Nobody else uses the inherited sockets of these listeners now: their files go when they do."""
+    def hand_over(self) -> None:
+        """Another process accepts from the same sockets: like `drain`, admin listeners too, kinder to idle ones."""
     def apply(self, plan: bytes) -> list[str]:
         """Swaps the plan under traffic. The old one stays when it raises PlanRejected or EngineError."""
     def drain(self) -> None:
         """Stops accepting (admin listeners go on) and closes idle connections. Returns at once."""
+    def workers(self) -> tuple[int, bool]:
+        """Milliseconds since the slowest worker last turned (it does every 50), and whether one has given up."""
+    def book(self, taken: list[tuple[str, int, int]]) -> None:
+        """Books on accounts what another process's calls took: name, moment (ms since 1970), amount in its unit."""
     def connections(self) -> int:
         """Open client connections, those of admin listeners apart."""
     def stop(self) -> None:

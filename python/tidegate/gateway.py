@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -29,15 +29,22 @@ from tidegate.notify import Notifier
 from tidegate.policy import Request
 from tidegate.ports import Engine
 from tidegate.resolve import Resolver
-from tidegate.source import Compiled, Source
+from tidegate.source import Compiled, PlanListener, Source
 from tidegate.state import Running, State, StateError
 from tidegate.stats import Reloads, assemble
+from tidegate.takeover import Takeover
 from tidegate.watch import EVERY_S, Watch
 
 if TYPE_CHECKING:
+    from tidegate.ai.record import Record
     from tidegate.lower import Lowered
 
 DRAIN_LOOK_S: Final = 0.02
+LOOK_AFTER_S: Final = 1.0  # between two looks at the workers
+STUCK_MS: Final = 5_000
+"""A worker turns every 50 ms; one that has not for so long is stuck, on the busiest machine."""
+LATE_MS: Final = 500  # what is no sign of anything, whatever the watchdog's time is
+BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORD_S: Final = 0.05  # what an answer of the admin API takes to leave before the engine does
 REFUSALS: Final = (TidegateError, _engine.PlanRejected, _engine.EngineError)
 """What a start or a reload can be refused with; each says in its text what is wrong."""
@@ -48,6 +55,10 @@ class End(enum.Enum):
 
     DRAIN = "drain"
     NOW = "now"
+    HANDED_OVER = "handed_over"
+    """Like a drain; another process accepts from the same sockets."""
+    BROKEN = "broken"
+    """A worker is lost for good: at once, and with an exit status that says so."""
 
 
 class Options(NamedTuple):
@@ -115,13 +126,14 @@ class Gateway:
         self._verdict = verdict
         self._began_at = time.time()
         self._reloads = Reloads()
-        self._notifier = Notifier()
+        self.notifier = Notifier()
         self._admin = Admin(self)
         self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
         self._watch = Watch([source.config] if source.config else [])
-        self._state: State | None = None
-        self._ai: AiBackground | None = None
+        self.state: State | None = None
+        self.ai: AiBackground | None = None
         self._draining = False
+        self.takeover = Takeover(self)
 
     async def live(self) -> int:
         """Start, serve, drain where there is time for it, stop; the exit status."""
@@ -129,23 +141,26 @@ class Gateway:
         self._told: asyncio.Future[End] = self._loop.create_future()
         self._cut = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reloading = asyncio.Lock()
+        self.reloading = asyncio.Lock()
         try:
             self._start()
         except REFUSALS as error:
             sys.stderr.write(f"{error}\n")  # FILE:LINE:COL first, as `check` has it
+            self.takeover.failed(str(error))
             self._let_go()
             return 1
         try:
-            if await self._serve() is End.DRAIN:
+            how = await self._serve()
+            if how in {End.DRAIN, End.HANDED_OVER}:
                 await self._drain()
         finally:
             self._stop()
-        return 0
+        return BROKEN_STATUS if how is End.BROKEN else 0
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        self.takeover.begin()
         try:
             self._begin(self._first())
         except ConfigErrors as error:
@@ -155,7 +170,7 @@ class Gateway:
             self._reloads.refused(str(error))
             self._begin(self._kept())
         self._heed_signals()
-        self._notifier.ready(f"generation 1: {self._compiled.summary}")
+        self.takeover.serves()
         for warning in self._compiled.warnings:
             say(warning, "warn")
         for listener, address in zip(self._compiled.listeners, self._bound, strict=True):
@@ -163,14 +178,19 @@ class Gateway:
                 say(f"{'admin' if listener.admin else 'listening'} on {address}")
         say(f"serving {self._source.name}: {self._compiled.summary}, {_many(self._workers, 'worker')}")
 
+    def tell_ready(self) -> None:
+        """Tells the supervisor that this process serves."""
+        self.notifier.ready(f"generation {self._reloads.generation}: {self._compiled.summary}")
+
     def _heed_signals(self) -> None:
         """From here on; whoever was told that it is ready may send one at once."""
         for number, act in {
-            signal.SIGHUP: lambda: self._soon(self.reload("SIGHUP")),
+            signal.SIGHUP: lambda: self.soon(self.reload("SIGHUP")),
             signal.SIGQUIT: lambda: self.end(End.DRAIN),
             signal.SIGTERM: lambda: self.end(End.NOW),
             signal.SIGINT: lambda: self.end(End.NOW),
             signal.SIGUSR1: self._reopen_logs,
+            signal.SIGUSR2: lambda: self.soon(self.takeover.attempt("SIGUSR2")),
         }.items():
             self._loop.add_signal_handler(number, act)
 
@@ -178,21 +198,21 @@ class Gateway:
         with no_collection():
             loaded = self._source.load()
             self._hold(self._source.state(loaded, self._options.state))
-            return self._source.lower(loaded, self._resolver, self._control, self.state_path, self._ai)
+            return self._source.lower(loaded, self._resolver, self._control, self.state_path, self.ai)
 
     def _kept(self) -> Compiled:
-        if self._state is None:
+        if self.state is None:
             self._hold(self._source.state(None, self._options.state))
-        if self._state is None:
+        if self.state is None:
             raise StateError("no last good plan is kept: there is no state directory")
-        plan, about = self._state.kept_plan()
+        plan, about = self.state.kept_plan()
         return self._source.revive(plan, about, self._resolver, self._control)
 
     def _hold(self, where: tuple[str, bool]) -> None:
         """Takes hold of the state directory; doing without is an error only where somebody chose it."""
         path, chosen = where
         try:
-            self._state = State(path)
+            self.state = self.takeover.state(path)
         except StateError as error:
             if chosen:
                 raise
@@ -201,17 +221,19 @@ class Gateway:
                 "warn",
             )
             return
-        self._ai = AiBackground(path, owner=self._state.owner)
-        if not self._state.owner:
-            say(f"another process owns {path}; the control socket is {self._state.control}", "warn")
+        self.ai = AiBackground(path, owner=self.state.owner)
+        self.ai.elsewhere = self._book
+        if not self.state.owner:
+            say(f"another process owns {path}; the control socket is {self.state.control}", "warn")
 
     def _begin(self, compiled: Compiled) -> None:
+        inherited = self.takeover.sockets_for(compiled.listeners)
         self._workers = compiled.workers or available_cpus()
-        self._engine = self._new_engine(self._workers)
-        self._hooks = Hooks(self._engine, self._loop, self._verdict)
+        self.engine = self._new_engine(self._workers)
+        self._hooks = Hooks(self.engine, self._loop, self._verdict)
         self._hooks.install(1, compiled.functions, compiled.hook_timeouts_ms)
         try:
-            bound = self._engine.start(compiled.plan)
+            bound = self.engine.start(compiled.plan, inherited)
         except _engine.PlanRejected as error:
             raise compiled.rejected(error.path, error.why) from error
         self._hooks.listen()
@@ -222,14 +244,27 @@ class Gateway:
         self._compiled, self._bound = compiled, bound
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
-        if self._ai is not None and (compiled.ai is not None or compiled.journal is not None):
-            self._ai.in_force(compiled.journal)
-            self._ai.start(lambda: self._loop.call_soon_threadsafe(self._soon, self.take_keys()))
-        if self._state is not None:
-            self._state.protect()
-            self._announce(self._state)
-            kept = {"config": self._source.absolute, "workers": compiled.workers, "control": self._state.control}
-            aside(self._keep, self._state, compiled.plan, kept)  # waits for the disk, which the loop must not
+        if self.ai is not None and (compiled.ai is not None or compiled.journal is not None):
+            self.ai.in_force(compiled.journal)
+            self.ai.start(lambda: self._loop.call_soon_threadsafe(self.soon, self.take_keys()))
+        if self.state is not None and self.takeover.ours:
+            self._in_state(self.state)
+
+    def own_state(self) -> None:
+        """The state directory is this process's from now on."""
+        if self.state is not None:
+            self.state.ours = True
+            self._in_state(self.state)
+
+    def listeners(self) -> "list[tuple[PlanListener, str]]":
+        """Those of the plan in force, and where each is bound."""
+        return list(zip(self._compiled.listeners, self._bound, strict=True))
+
+    def _in_state(self, state: State) -> None:
+        state.protect()
+        self._announce(state)
+        kept = {"config": self._source.absolute, "workers": self._compiled.workers, "control": state.control}
+        aside(self._keep, state, self._compiled.plan, kept)  # waits for the disk, which the loop must not
 
     def _announce(self, state: State) -> None:
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
@@ -251,20 +286,19 @@ class Gateway:
     @property
     def state_path(self) -> str | None:
         """The state directory; None where there is none."""
-        return self._state.path if self._state is not None else None
+        return self.state.path if self.state is not None else None
 
     @property
     def _control(self) -> str | None:
-        return None if self._state is None else self._state.control
+        return None if self.state is None else self.state.control
 
     # -- serve ---------------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> End:
         """Until somebody says that it is enough; a signal, or the admin API."""
         if self._options.watch:
-            self._soon(self._look_for_changes())
-        if self._notifier.watchdog_s is not None:
-            self._soon(self._say_alive(self._notifier.watchdog_s))
+            self.soon(self._look_for_changes())
+        self.soon(self._look_after_workers())
         return await self._told
 
     async def _look_for_changes(self) -> None:
@@ -273,16 +307,43 @@ class Gateway:
             if self._watch.poll():
                 await self.reload("its files changed")
 
-    async def _say_alive(self, every_s: float) -> None:
+    async def _look_after_workers(self) -> None:
+        """Tells the watchdog that all is well while this loop and every worker turn; says it where one does not."""
+        watchdog_s = self.notifier.watchdog_s
+        every_s = LOOK_AFTER_S if watchdog_s is None else min(watchdog_s, LOOK_AFTER_S)
+        stuck_ms = STUCK_MS if watchdog_s is None else min(watchdog_s * 1000, STUCK_MS)
+        told_at = float("-inf")
+        stuck = False
         while True:
-            self._notifier.alive()
+            slowest_ms, lost = self.engine.workers()
+            if lost:
+                say("a worker is lost: this process ends, for its supervisor to start it anew", "error")
+                self.end(End.BROKEN)
+                return
+            turning = slowest_ms < max(stuck_ms, LATE_MS)
+            if turning == stuck:
+                stuck = not turning
+                told = f"a worker has not turned for {slowest_ms} ms" if stuck else "all workers turn again"
+                say(told, "error" if stuck else "info")
+            now = self._loop.time()
+            if watchdog_s is not None and turning and now - told_at >= watchdog_s - every_s / 2:
+                self.notifier.alive()
+                told_at = now
             await asyncio.sleep(every_s)
 
+    def _book(self, records: "Sequence[Record]") -> None:
+        """Calls that ended in another process, the one before this as a rule, come to this one's accounts."""
+        from tidegate.ai.elsewhere import account_names, bookings
+
+        if self._reloads.generation and (booked := bookings(account_names(self._compiled.plan), records)):
+            self.engine.book(booked)
+
     def _reopen_logs(self) -> None:
-        self._engine.reopen_logs()
+        self.engine.reopen_logs()
         say("logs reopened")
 
-    def _soon(self, work: Any) -> None:
+    def soon(self, work: Any) -> None:
+        """Runs a coroutine beside the others, until the end at the latest."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -291,8 +352,10 @@ class Gateway:
 
     async def reload(self, why: str) -> Reloaded:
         """Loads the configuration anew and swaps the plan; what is wrong leaves the old one in force."""
-        async with self._reloading:
-            self._notifier.reloading()
+        async with self.reloading:
+            if self.takeover.is_over:
+                return Reloaded("another process has taken over: tell that one", False, self._reloads.generation, "")
+            self.notifier.reloading()
             self._watch.accept()
             try:
                 reloaded = await self._swap(aside(self._compile))
@@ -306,17 +369,17 @@ class Gateway:
                 say(f"reloaded ({why}): generation {reloaded.generation}, {reloaded.summary}")
             else:
                 say(f"reload ({why}): nothing has changed")
-            self._notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
+            self.notifier.ready(f"generation {reloaded.generation}: {reloaded.summary or reloaded.error}")
             return reloaded
 
     async def take_keys(self) -> None:
         """Puts keys in force that have changed, into the configuration that is, whatever its files say now."""
-        async with self._reloading:
+        async with self.reloading:
             loaded = self._compiled.ai
-            if self._ai is None or loaded is None or not await aside(self._ai.outdated):
+            if self.ai is None or loaded is None or not await aside(self.ai.outdated):
                 return
             lower = self._source.lower
-            compiling = aside(lower, loaded, self._resolver, self._control, self.state_path, self._ai)
+            compiling = aside(lower, loaded, self._resolver, self._control, self.state_path, self.ai)
             try:
                 await self._swap(compiling)
             except REFUSALS as error:
@@ -325,10 +388,10 @@ class Gateway:
     async def take_usage(self) -> int:
         """Takes all usage records in that there are, and keys with them; how many records it were."""
         await self.take_keys()
-        return 0 if self._ai is None or self._compiled.ai is None else await aside(self._ai.flush)
+        return 0 if self.ai is None or self._compiled.ai is None else await aside(self.ai.flush)
 
     def _compile(self) -> Compiled:
-        return self._source.compile(self._resolver, self._control, self.state_path, self._ai)
+        return self._source.compile(self._resolver, self._control, self.state_path, self.ai)
 
     async def _swap(self, compiling: "asyncio.Future[Compiled]") -> Reloaded:
         compiled = await compiling
@@ -336,15 +399,16 @@ class Gateway:
         before = self._compiled
         if compiled.workers != before.workers:
             say("the number of workers changes with the next start, not with a reload", "warn")
-        if (compiled.plan, compiled.functions) == (before.plan, before.functions):
+        parts = [(ready.plan, ready.functions, ready.trust) for ready in (compiled, before)]
+        if parts[0] == parts[1]:
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
-            if self._ai is not None and compiled.ai is not None:
-                self._ai.in_force(compiled.journal)
+            if self.ai is not None and compiled.ai is not None:
+                self.ai.in_force(compiled.journal)
             return Reloaded("", False, self._reloads.generation, before.summary)
         self._hooks.install(generation, compiled.functions, compiled.hook_timeouts_ms)
         try:
-            bound = await aside(self._engine.apply, compiled.plan)
+            bound = await aside(self.engine.apply, compiled.plan)
         except BaseException as error:
             self._hooks.uninstall(generation)
             if isinstance(error, _engine.PlanRejected):
@@ -363,75 +427,89 @@ class Gateway:
         """Tells the process to end; a second word cuts a drain short."""
         if not self._told.done():
             self._told.set_result(how)
-        elif how is End.NOW:
+        elif how in {End.NOW, End.BROKEN}:
             self._cut.set()
 
     def end_soon(self, how: End) -> None:
         """The same, once the answer that says so has left."""
         self._loop.call_later(LAST_WORD_S, self.end, how)
 
-    def drain(self) -> None:
+    def drain(self, *, handed_over: bool = False) -> None:
         """Accepts nothing more and goes on with what is under way; `/readyz` says 503 from now on."""
-        if not self._draining:
+        if handed_over:
             self._draining = True
-            self._engine.drain()
-            say(f"draining {_many(self._engine.connections(), 'connection')}")
+            self.engine.hand_over()
+        elif not self._draining:
+            self._draining = True
+            self.engine.drain()
+            say(f"draining {_many(self.engine.connections(), 'connection')}")
 
     async def _drain(self) -> None:
-        self._notifier.stopping("draining")
+        self.notifier.stopping("draining")
         self.drain()
         until = self._loop.time() + self._compiled.drain_s
-        while (left := self._engine.connections()) and self._loop.time() < until:
+        while (left := self.engine.connections()) and self._loop.time() < until:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cut.wait(), DRAIN_LOOK_S)
                 break
         if left:
             say(f"cutting {_many(left, 'connection')}", "warn")
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._told.done()
+
+    def go_soon(self) -> None:
+        """Ends: another process has taken over."""
+        self.end_soon(End.HANDED_OVER)
+
     # -- stop ----------------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        self._notifier.stopping("stopping")
+        self.notifier.stopping("stopping")
         for task in self._tasks:
             task.cancel()
         self._hooks.close()
-        self._engine.stop()
-        if self._ai is not None:
-            self._ai.stop()
+        self.engine.stop()
+        if self.ai is not None:
+            self.ai.stop()
         self._let_go()
         say("stopped")
 
     def _let_go(self) -> None:
-        if self._state is not None:
-            self._state.release()
+        if self.state is not None:
+            self.state.release()
 
     # -- what the admin API tells --------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """The process and its engine, as plain data."""
         listeners = zip(self._compiled.listeners, self._bound, strict=True)
-        ai = {"ai": self._ai.status()} if self._ai is not None and self._compiled.ai is not None else {}
+        ai = {"ai": self.ai.status()} if self.ai is not None and self._compiled.ai is not None else {}
         return assemble(
             about={
                 "version": tidegate.__version__,
                 "pid": os.getpid(),
                 "config": self._source.absolute,
-                "state": None if self._state is None else self._state.path,
+                "state": None if self.state is None else self.state.path,
                 "control": self._control,
                 "started_at": round(self._began_at, 3),
                 "uptime_s": round(time.time() - self._began_at, 3),
                 "workers": self._workers,
                 "draining": self._draining,
+                **self.takeover.as_json(),
                 "listeners": [
                     {"name": listener.name, "address": address, "admin": listener.admin}
                     for listener, address in listeners
                 ],
+                "certificates": [shown._asdict() for shown in self._compiled.certificates],
                 "routes": self._compiled.routes,
                 **ai,
             },
             reloads=self._reloads,
             hooks=self._hooks.figures(),
-            engine=msgspec.json.decode(self._engine.stats()),
+            engine=msgspec.json.decode(self.engine.stats()),
         )
 
     def plan(self) -> bytes:

@@ -302,7 +302,7 @@ def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code.co_filename != __file__:
+        if code.co_filename != _place.__code__.co_filename:  # __file__ differs in an archive
             place = f" ({code.co_filename}:{trace.tb_lineno} in {code.co_name})"
         trace = trace.tb_next
     return place

@@ -9,6 +9,8 @@ class Notifier:
     """Speaks to `$NOTIFY_SOCKET`; without one every method does nothing."""
 
     def __init__(self, environ: "os._Environ[str] | dict[str, str]" = os.environ) -> None:
+        self.environ = {name: environ[name] for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC") if name in environ}
+        """What a process needs that takes over from this one."""
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self.watchdog_s = _watchdog_s(environ)
         # Children (hooks may start some) must not speak in our name.
@@ -26,6 +28,11 @@ class Notifier:
     def stopping(self, status: str) -> None:
         """The end has begun."""
         self._send(f"STOPPING=1\nSTATUS={_line(status)}")
+
+    def hand_over(self, pid: int) -> None:
+        """Another process is the service from now on, and speaks for it."""
+        self._send(f"MAINPID={pid}")
+        self._address = None
 
     def alive(self) -> None:
         """The watchdog's ping; due every `watchdog_s` where that is set."""

@@ -69,16 +69,44 @@ class RequestId(Part, frozen=True, kw_only=True):
     respond: bool
 
 
+class MemoryOff(Part, tag_field="kind", tag="off", frozen=True, kw_only=True):
+    """Nobody looks."""
+
+
+class MemoryShare(Part, tag_field="kind", tag="share", frozen=True, kw_only=True):
+    """A share of what the machine gives."""
+
+    percent: int
+
+
+class MemoryBytes(Part, tag_field="kind", tag="bytes", frozen=True, kw_only=True):
+    """So much."""
+
+    bytes: int
+
+
+class Abuse(Part, frozen=True, kw_only=True):
+    """What clients may cost."""
+
+    min_body_rate: int
+    min_send_rate: int
+    rate_grace_ms: int
+    connections_per_client: int
+    memory: MemoryOff | MemoryShare | MemoryBytes
+
+
 class Server(Part, frozen=True, kw_only=True):
     """Bounds and manners that all listeners share."""
 
     head_bytes: int
     head_fields: int
+    handshake_timeout_ms: int
     head_timeout_ms: int
     body_timeout_ms: int
     send_timeout_ms: int
     keep_alive_ms: int
     keep_alive_requests: int
+    max_streams: int
     tunnel_idle_ms: int
     drain_ms: int
     max_connections: int
@@ -90,6 +118,39 @@ class Server(Part, frozen=True, kw_only=True):
     server_name: str
     merge_slashes: bool
     limit_keys: int
+    abuse: Abuse
+
+
+class Certificate(Part, frozen=True, kw_only=True):
+    """A certificate with its chain and its key."""
+
+    name: str
+    names: list[str]
+    chain: str
+    key: str
+    ocsp: str
+    not_after_s: int
+
+    def __repr__(self) -> str:
+        return f"Certificate({self.name}, names={self.names})"  # the key is for nobody's eyes
+
+
+class ClientCertificates(Part, frozen=True, kw_only=True):
+    """Certificates of clients."""
+
+    ca: str
+    required: bool
+
+
+class ListenerTls(Part, frozen=True, kw_only=True):
+    """TLS on a listener."""
+
+    certificates: list[Certificate]
+    unknown_name: Literal["first", "refuse"]
+    client: ClientCertificates | None
+    profile: Literal["modern", "intermediate"]
+    tickets_s: int
+    hsts: str
 
 
 class Listener(Part, frozen=True, kw_only=True):
@@ -98,7 +159,9 @@ class Listener(Part, frozen=True, kw_only=True):
     name: str
     address: Address
     proxy_protocol: bool
+    http2: bool
     admin: bool
+    tls: ListenerTls | None
 
 
 class PathPrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -271,11 +334,17 @@ class Builtin(Part, tag_field="kind", tag="builtin", frozen=True, kw_only=True):
     name: Literal["healthz", "readyz", "metrics", "not_found"]
 
 
+class Https(Part, tag_field="kind", tag="https", frozen=True, kw_only=True):
+    """The same over TLS."""
+
+    port: int
+
+
 class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
     """The route's hook answers."""
 
 
-Action = Forward | Redirect | Respond | Builtin | AiRoute | HookAction
+Action = Forward | Redirect | Respond | Https | Builtin | AiRoute | HookAction
 
 
 class Route(Part, frozen=True, kw_only=True):
@@ -450,6 +519,7 @@ class Upstream(Part, frozen=True, kw_only=True):
     name: str
     endpoints: list[Endpoint]
     balance: Balance
+    protocol: Literal["http1", "http2", "auto"]
     tls: UpstreamTls | None
     pool: Pool
     passive: PassiveHealth | None

@@ -26,6 +26,12 @@ VariableName = Literal[
     "duration",
     "time",
     "protocol",
+    "tls_version",
+    "tls_cipher",
+    "tls_client_subject",
+    "tls_client_san",
+    "tls_client_verified",
+    "sni",
     "dollar",
 ]
 

@@ -166,6 +166,36 @@ class Request:
         return self._call.scheme
 
     @property
+    def tls_version(self) -> str:
+        """`TLSv1.3`; this and the next five are empty where the connection is plain."""
+        return self._call.tls_version
+
+    @property
+    def tls_cipher(self) -> str:
+        """The suite: `TLS_AES_128_GCM_SHA256`."""
+        return self._call.tls_cipher
+
+    @property
+    def tls_client_subject(self) -> str:
+        """The subject of the client's certificate (RFC 4514), which has been checked; empty where it has shown none."""
+        return self._call.tls_client_subject
+
+    @property
+    def tls_client_san(self) -> str:
+        """The alternative names of the client's certificate: `DNS:a.example.com,URI:spiffe://a`."""
+        return self._call.tls_client_san
+
+    @property
+    def tls_client_verified(self) -> str:
+        """`success` where the client has shown a certificate, else `none`."""
+        return self._call.tls_client_verified
+
+    @property
+    def sni(self) -> str:
+        """The name that the client asked for in its TLS handshake."""
+        return self._call.sni
+
+    @property
     def client_ip(self) -> str:
         """The client's address, as trusted proxies tell it."""
         return self._call.client_ip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["json_schema"]
+__all__ = ["json_schema", "printed"]
 
 _FROM_ENVIRONMENT = r"^\$\{"
 
@@ -23,6 +23,13 @@ def json_schema() -> dict[str, Any]:
         "title": "Tidegate's configuration",
         **widened,
     }
+
+
+def printed() -> str:
+    """The schema as text, for a file."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(json_schema())).decode() + "\n"
 
 
 def _hook(kind: type) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tidegate.admin import ACCOUNT
 from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
+from tidegate.inherit import show
 from tidegate.machine import no_collection
 from tidegate.resolve import Function, HookError, Resolver
 from tidegate.state import directory
+from tidegate.watch import digest
 
 if TYPE_CHECKING:
     from tidegate.load import Loaded
-    from tidegate.plan import Plan
+    from tidegate.plan import Address, Plan
 
 DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
 """Where a configuration is looked for when none is named."""
@@ -36,6 +38,17 @@ class PlanListener(NamedTuple):
     admin: bool
     unix: bool
     control: bool
+    address: str
+    """As configured, in the form that sockets tell theirs: `1.2.3.4:80`, `[::1]:80`, `unix:/path`."""
+
+
+class ShownCertificate(NamedTuple):
+    """One certificate of a listener, for status."""
+
+    listener: str
+    name: str
+    names: list[str]
+    not_after_s: int
 
 
 class Compiled(NamedTuple):
@@ -52,10 +65,13 @@ class Compiled(NamedTuple):
     summary: str
     warnings: list[str]
     place: Callable[[str], Place]
+    certificates: list[ShownCertificate] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     journal: str | None = None
     """Where usage records go."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
+    trust: str = ""
+    """What the files with authorities, certificates and keys hold that the plan names, digested."""
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -133,7 +149,7 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *_globs(loaded), *sorted(resolver.files)],
+            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files), *_trust_files(lowered.plan)],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
         )
@@ -165,6 +181,22 @@ class Source:
     def state(self, loaded: "Loaded | None", override: str | None) -> tuple[str, bool]:
         """Where state is kept, and whether somebody chose it; without a configuration, from what of it can be read."""
         return directory(override or (loaded.config.state if loaded is not None else self._state_as_written()))
+
+    def admin_addresses(self) -> list[str]:
+        """Where the configuration has the admin API answer, beside the control socket; raises ConfigErrors."""
+        from tidegate.lower import lower
+        from tidegate.plan import AddressIp
+
+        loaded = self.load()
+        plan = lower(loaded.config, loaded.where).plan
+        wide = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 — replaced, not bound
+        return [
+            _address(listener.address)
+            if not isinstance(listener.address, AddressIp)
+            else show(wide.get(listener.address.ip, listener.address.ip), listener.address.port)
+            for listener in plan.listeners
+            if listener.admin
+        ]
 
     def _state_as_written(self) -> str | None:
         """The value of `state:` in a file that may be wrong everywhere else; None where it says nothing."""
@@ -204,6 +236,7 @@ class Source:
                 listener.admin,
                 unix := getattr(listener.address, "path", None) is not None,
                 unix and listener.admin and getattr(listener.address, "path", None) == control,
+                _address(listener.address),
             )
             for listener in plan.listeners
         ]
@@ -222,13 +255,32 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            certificates=[
+                ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
+                for listener in plan.listeners
+                if listener.tls is not None
+                for shown in listener.tls.certificates
+            ],
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
+            trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
+
+
+def _trust_files(plan: "Plan") -> list[str]:
+    """Files that the engine reads with the plan: authorities, and certificates and keys of our own."""
+    told = [upstream.tls for upstream in plan.upstreams if upstream.tls is not None]
+    return sorted({path for tls in told for path in (tls.ca, *(tls.client or ())) if path})
 
 
 def discover() -> str | None:
     """The configuration that is used when none is named; None where there is none."""
     return next((path for path in DISCOVERED if os.path.isfile(path)), None)
+
+
+def _address(address: "Address") -> str:
+    if (path := getattr(address, "path", None)) is not None:
+        return f"unix:{path}"
+    return show(getattr(address, "ip", ""), getattr(address, "port", 0))
 
 
 def _globs(loaded: "Loaded") -> list[str]:

@@ -49,14 +49,25 @@ class State:
     with their pid in the name, and keep no plan.
     """
 
-    def __init__(self, path: str) -> None:
-        """Raises StateError where the directory can't be made or written."""
+    def __init__(self, path: str, *, lock: int | None = None, owner: bool = False) -> None:
+        """Raises StateError where the directory can't be made or written.
+
+        `lock`: the lock's descriptor, of the process that this one takes over from, and whether that one owns the
+        directory. Both hold the lock then, until one of them ends, so that no third one can come in between.
+        """
         self.path = path
+        self.ours = True
+        """Whether the run file and the control socket are this process's to write and to remove."""
         try:
             os.makedirs(path, mode=0o700, exist_ok=True)
             self._lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(f"cannot use the state directory {path}: {error.strerror}") from error
+        if lock is not None:
+            if owner and os.path.samestat(os.fstat(lock), os.fstat(self._lock)):
+                self.ours = False
+                self._lock, lock = lock, self._lock
+            os.close(lock)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.owner = True
@@ -96,9 +107,18 @@ class State:
             raise StateError(f"the last good plan in {self.path} can't be read: {error}") from error
         return plan, about
 
+    @property
+    def lock(self) -> int:
+        """The lock's descriptor."""
+        return self._lock
+
+    def hand_over(self) -> None:
+        """Another process has the directory from now on."""
+        self.ours = not self.owner  # files with our own process id in their names stay ours
+
     def release(self) -> None:
         """Takes back what others could mistake for a running process."""
-        for path in (self.run_file, self.control):
+        for path in (self.run_file, self.control) if self.ours else ():
             with contextlib.suppress(OSError):
                 os.unlink(path)
         os.close(self._lock)
@@ -106,7 +126,7 @@ class State:
     def _sweep(self) -> None:
         """Removes what dead processes left, first of all a socket at our own path."""
         with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.lstat(self.control).st_mode):
+            if self.ours and stat.S_ISSOCK(os.lstat(self.control).st_mode):
                 os.unlink(self.control)
         for name in os.listdir(self.path):
             kind, _, rest = name.partition("-")

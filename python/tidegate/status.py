@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ROUTES_SHOWN: Final = 10
+NAMES_SHOWN: Final = 3
+SOON_S: Final = 30 * 86400
 
 
 def table(status: dict[str, Any]) -> str:
@@ -13,6 +15,7 @@ def table(status: dict[str, Any]) -> str:
     blocks = [
         _head(status, engine),
         _listeners(status),
+        _certificates(status),
         _upstreams(engine),
         _routes(engine),
         _hooks(status),
@@ -95,6 +98,24 @@ def _listeners(status: dict[str, Any]) -> str:
         ((listener["address"], "admin" if listener["admin"] else "traffic") for listener in status["listeners"]),
         ("LISTENER", "FOR"),
     )
+
+
+def _certificates(status: dict[str, Any]) -> str:
+    return columns(
+        (
+            (shown["listener"], shown["name"], ", ".join(shown["names"][:NAMES_SHOWN]), _until(shown["not_after_s"]))
+            for shown in status.get("certificates", ())
+        ),
+        ("CERTIFICATE OF", "FILE", "FOR", "VALID UNTIL"),
+    )
+
+
+def _until(seconds: int) -> str:
+    day = time.strftime("%Y-%m-%d", time.gmtime(seconds))
+    left = seconds - time.time()
+    if left < 0:
+        return f"{day}, EXPIRED"
+    return f"{day}, in {duration(left)}" if left < SOON_S else day
 
 
 def _upstreams(engine: dict[str, Any]) -> str:

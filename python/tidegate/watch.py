@@ -17,7 +17,7 @@ class Watch:
     """Files, and globs for what they find. A change counts once it has stood still for one look."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._digests = {path: _digest(path) for path in paths}
+        self._digests = {path: digest(path) for path in paths}
         self._seen = self._look()
         self._settling = False
 
@@ -31,19 +31,19 @@ class Watch:
         if not self._settling:
             return False
         self._settling = False
-        digests = {path: _digest(path) for path in self._digests}
+        digests = {path: digest(path) for path in self._digests}
         changed, self._digests = digests != self._digests, digests
         return changed
 
     def accept(self) -> None:
         """Takes contents as they are now for reported: somebody is about to load them."""
         self._seen = self._look()
-        self._digests = {path: _digest(path) for path in self._digests}
+        self._digests = {path: digest(path) for path in self._digests}
         self._settling = False
 
     def rebase(self, paths: Iterable[str]) -> None:
         """Watches these from now on; those that were watched already keep the content that was last reported."""
-        self._digests = {path: self._digests.get(path) or _digest(path) for path in paths}
+        self._digests = {path: self._digests.get(path) or digest(path) for path in paths}
         self._seen = self._look()
         self._settling = True  # one comparison more, for what changed between the loading and now
 
@@ -61,7 +61,8 @@ def _signature(path: str) -> object:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _digest(path: str) -> str:
+def digest(path: str) -> str:
+    """What a file holds, or a glob finds, in a few characters; also of one that can't be read."""
     if _is_glob(path):
         content = "\0".join(sorted(glob.glob(path, recursive=True))).encode("utf-8", "surrogateescape")
     else:

@@ -90,6 +90,8 @@ class Tidegate:
         environment: Mapping[str, str] | None = None,
         watch: bool = False,
         descriptors: int | None = None,
+        before: Iterable[str] = (),
+        pass_fds: Iterable[int] = (),
     ) -> None:
         self.folder = folder
         self.state = folder / "state"
@@ -105,9 +107,15 @@ class Tidegate:
         command += [*(() if watch else ("--no-watch",)), *arguments]
         if descriptors is not None:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", "--", *command]
+        command = [*before, *command]
         assert COMMAND.exists(), "the wheel is not installed: make wheel"
         self.process = subprocess.Popen(
-            command, cwd=folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=tuple(pass_fds),
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -211,9 +219,18 @@ class Tidegate:
         self.printed.join()
         return status
 
+    def end_successors(self) -> None:
+        """Ends processes that have taken over from it, or are about to."""
+        for file in self.state.glob("run*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = json.loads(file.read_text())["pid"]
+                if b"TIDEGATE_UPGRADE=" in Path(f"/proc/{pid}/environ").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """Ends it and checks that it never said what it should not."""
         self.close_clients()
+        self.end_successors()
         with contextlib.suppress(ProcessLookupError):
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)

@@ -24,6 +24,12 @@ class FakeCall:
     query: str = "b=c"
     host: str = "example.com"
     scheme: str = "http"
+    tls_version: str = ""
+    tls_cipher: str = ""
+    tls_client_subject: str = ""
+    tls_client_san: str = ""
+    tls_client_verified: str = ""
+    sni: str = ""
     client_ip: str = "192.0.2.1"
     request_id: str = "r-1"
     route: str = "all"
@@ -54,6 +60,8 @@ class FakeEngine:
         self.plans: list[Any] = []
         self.refusal: Exception | None = None
         self.events: list[str] = []
+        self.booked: list[tuple[str, int, int]] = []
+        self.pulse = (0, False)
         self.open_connections = 0
         self.batches: list[int] = []
         self._calls: list[FakeCall] = []
@@ -62,9 +70,25 @@ class FakeEngine:
         self._readable, self._writable = os.pipe()
         os.set_blocking(self._readable, False)
 
-    def start(self, plan: bytes, /) -> list[str]:
+    def start(self, plan: bytes, inherited: list[tuple[int, list[int]]] = [], /) -> list[str]:  # noqa: B006
         self.events.append("start")
+        self.inherited = list(inherited)
         return self._take(plan)
+
+    def sockets(self) -> list[list[int]]:
+        return [[] for _ in self.plans[-1]["listeners"]]
+
+    def own(self, listeners: list[int], /) -> None:
+        self.events.append(f"own {listeners}")
+
+    def workers(self) -> tuple[int, bool]:
+        return self.pulse
+
+    def book(self, taken: list[tuple[str, int, int]], /) -> None:
+        self.booked += taken
+
+    def hand_over(self) -> None:
+        self.events.append("hand_over")
 
     def apply(self, plan: bytes, /) -> list[str]:
         self.events.append("apply")

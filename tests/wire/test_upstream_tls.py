@@ -348,8 +348,21 @@ def test_a_file_with_other_authorities_holds_from_the_reload_on(
     gateway = start(config)
     assert gateway.get().status == 200
     other.made.cert_pem.write_to_path(authority.file)
-    config["routes"][0]["timeouts"] = {"connect": "4s"}  # the upstream itself is written as before
     assert "reloaded" in gateway.reload(config)
+    assert refused(gateway) == "tls_certificate_refused"
+    assert "nothing has changed" in gateway.reload(config)
+
+
+def test_a_file_with_other_authorities_is_noticed_without_being_told(
+    start: Start, serve: Serve, authority: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    upstream = serve(tls=authority.context("127.0.0.1"))
+    gateway = start(through(upstream, ca=authority.file), watch=True)
+    assert gateway.get().status == 200
+    other.made.cert_pem.write_to_path(authority.file)
+    gateway.said.wait(r"reloaded \(its files changed\)")
     assert refused(gateway) == "tls_certificate_refused"
 
 
@@ -358,7 +371,6 @@ def test_a_file_that_is_not_there_is_told_with_its_place(start: Start, serve: Se
     config = through(upstream, ca=authority.file)
     gateway = start(config)
     Path(authority.file).write_text("no certificate")
-    config["routes"][0]["timeouts"] = {"connect": "4s"}
     gateway.reload(config)
     gateway.said.wait(rf"tidegate\.yaml:\d+:\d+: {authority.file} has no certificate in it")
     assert gateway.get().status == 200

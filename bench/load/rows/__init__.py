@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.load.result import Result
-from bench.load.rows import ai, ai_counts, counts, idle, latency, proxied, reload, start, workers
+from bench.load.rows import ai, ai_counts, counts, http2, idle, latency, proxied, reload, start, tls, workers
 from bench.load.settings import Settings
 
 ROWS: dict[str, Callable[[Settings], Result]] = {
@@ -23,6 +23,11 @@ ROWS: dict[str, Callable[[Settings], Result]] = {
     "syscalls": counts.syscalls,
     "instructions": counts.instructions,
     "allocations": counts.allocations,
+    "tls_handshakes": tls.handshakes,
+    "tls_requests": tls.requests,
+    "tls_idle": tls.idle,
+    "http2_local": http2.local,
+    "http2_proxied": http2.proxied,
     "ai_calls": ai.ai_calls,
     "ai_streams": ai.ai_streams,
     "ai_counts": ai_counts.ai_counts,

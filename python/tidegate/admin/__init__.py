@@ -1,4 +1,4 @@
-"""The admin API: `/status`, `/config`, `/reload`, `/stop`, `/drain`, `/cache…`, `/ai/…`: a hook of the admins' route.
+"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/cache…`, `/ai/…`: admin's hook.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.
@@ -35,6 +35,7 @@ class Admin:
             "/status": {"GET": self._status},
             "/config": {"GET": self._config},
             "/reload": {"POST": self._reload},
+            "/upgrade": {"POST": self._upgrade},
             "/drain": {"POST": self._drain},
             "/stop": {"POST": self._stop},
             "/cache": {"GET": cache.stats},
@@ -73,6 +74,18 @@ class Admin:
         if reloaded.error:
             return _refuse(request, 422, "configuration_refused", reloaded.error)
         return _json(reloaded._asdict())
+
+    async def _upgrade(self, request: Request) -> Decision:
+        from urllib.parse import parse_qs
+
+        from tidegate.upgrade import UpgradeError
+
+        binary = parse_qs(request.query).get("binary", [None])[0]
+        try:
+            pid = await self._gateway.takeover.upgrade(binary, "asked by the admin API")
+        except UpgradeError as error:
+            return _refuse(request, 409, error.reason.value, error.detail)
+        return _json({"pid": pid})
 
     async def _drain(self, _: Request) -> Decision:
         self._gateway.drain()

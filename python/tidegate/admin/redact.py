@@ -22,6 +22,8 @@ def redacted(plan: Any) -> Any:
         return plan
     named = plan.get("name")
     secret = isinstance(named, str) and bool(_SECRET_NAME.search(named))
+    if "chain" in plan and "key" in plan:
+        plan = {**plan, "key": HIDDEN}
     return {key: _value(key, value, secret) for key, value in plan.items()}
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tidegate.ai.ledger import Ledger, Taken
+    from tidegate.ai.record import Record
     from tidegate.ai.store import Kept, Key
     from tidegate.model.config import Config
 
@@ -85,6 +87,9 @@ class AiBackground:
     def __init__(self, folder: str, *, owner: bool = True, retention_days: int | None = None) -> None:
         self.folder = folder
         self._owner = owner
+        self._ingesting = threading.Lock()
+        self.elsewhere: Callable[[Sequence[Record]], object] | None = None
+        """Called with records of other processes that were taken in, in whatever thread did that."""
         self._retention_days = retention_days
         self._seldom = Seldom()
         self._lock = threading.Lock()
@@ -95,6 +100,7 @@ class AiBackground:
         self._figures = Figures()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._paused = False
 
     # -- for the lowering ----------------------------------------------------------------------------------------------
 
@@ -146,6 +152,16 @@ class AiBackground:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(changed,), name="tidegate-ai", daemon=True)
             self._thread.start()
+
+    def pause(self) -> None:
+        """Leaves the journal to another process, which has it alone once this returns. Waits for the disk."""
+        with self._ingesting:
+            self._owner, self._paused = False, self._owner
+
+    def resume(self) -> None:
+        """Takes it back."""
+        with self._ingesting:
+            self._owner = self._owner or self._paused
 
     def stop(self) -> None:
         """Ends the thread, and takes in what is left."""
@@ -210,13 +226,12 @@ class AiBackground:
         generation = KeyStore(db).generation()
         if generation != self._in_force:
             look.tell(generation)
-        if not self._owner:
-            return False
         more = False
         for folder in self._journals(db):
-            taken = Ledger(db).take(folder)
-            self._count(taken)
-            more = more or taken.more
+            taken = self._take(Ledger(db), folder)
+            more = more or (taken is not None and taken.more)
+        if not self._owner:
+            return False
         if look.time_to_forget():
             return self._forget(db, look) or more
         return more
@@ -233,16 +248,28 @@ class AiBackground:
     def _drain(self, db: sqlite3.Connection, most_s: float | None = None) -> int:
         from tidegate.ai.ledger import Ledger
 
+        if not self._owner:
+            return 0
         records = 0
         until = None if most_s is None else time.monotonic() + most_s
-        for folder in self._journals(db) if self._owner else ():
-            more = True
-            while more and (until is None or time.monotonic() < until):
-                taken = Ledger(db).take(folder)
-                self._count(taken)
-                records += taken.records
-                more = taken.more
+        for folder in self._journals(db):
+            while until is None or time.monotonic() < until:
+                taken = self._take(Ledger(db), folder)
+                records += 0 if taken is None else taken.records
+                if taken is None or not taken.more:
+                    break
         return records
+
+    def _take(self, ledger: Ledger, folder: str) -> Taken | None:
+        """One transaction's worth; None where another process takes the journal in."""
+        with self._ingesting:
+            if not self._owner:
+                return None
+            taken = ledger.take(folder)
+        self._count(taken)
+        if taken.elsewhere and self.elsewhere is not None:
+            self.elsewhere(taken.elsewhere)
+        return taken
 
     def _journals(self, db: sqlite3.Connection) -> list[str]:
         paths = [path for (path,) in db.execute("SELECT path FROM journals")]
@@ -252,7 +279,7 @@ class AiBackground:
             paths.append(self._journal)
         return [self._default, *paths]
 
-    def _count(self, taken: Any) -> None:
+    def _count(self, taken: Taken) -> None:
         if not (taken.records or taken.damaged):
             return
         with self._lock:

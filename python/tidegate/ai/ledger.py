@@ -64,6 +64,8 @@ class Taken(NamedTuple):
     """Segments that were set aside, unreadable from some point on."""
     unreadable: int
     """Records that say nothing, kept in the table `unreadable`."""
+    elsewhere: tuple[Record, ...] = ()
+    """Those that count and that another process wrote: this one's accounts do not have them."""
 
 
 class Ledger:
@@ -84,10 +86,10 @@ class Ledger:
             more = self._read(folder, names, most, batch, gone)
             self._keep(batch)
             if not more:
-                self._lose(gone - batch.unfinished)
+                batch.elsewhere += self._lose(gone - batch.unfinished)
                 more = bool(batch.begun_by_gone)
         self._remove(folder, batch.finished, batch.damaged)
-        return Taken(len(batch.records), more, tuple(batch.damaged), len(batch.unreadable))
+        return Taken(len(batch.records), more, tuple(batch.damaged), len(batch.unreadable), tuple(batch.elsewhere))
 
     def drain(self, folder: str) -> Taken:
         """All that is there now, and what calls of processes that are gone have left."""
@@ -146,7 +148,7 @@ class Ledger:
                 part = read(descriptor, offset, most - len(batch.records))
             finally:
                 os.close(descriptor)
-            batch.add(name, nonce, part.records, part.offsets, ownerless)
+            batch.add(name, nonce, part.records, part.offsets, ownerless, header.pid == os.getpid())
             whole = part.end == End.CLOSED or (ownerless and part.end in {End.OPEN, End.DAMAGED})
             if whole:
                 (batch.damaged if part.end == End.DAMAGED else batch.finished).append(name)
@@ -173,15 +175,20 @@ class Ledger:
         self._db.executemany("DELETE FROM begun WHERE id = ?", [(id_,) for id_ in batch.ends])
         self._db.executemany("INSERT OR IGNORE INTO begun VALUES (?, ?, ?)", begun)
         self._insert([*ends, *batch.others])
+        batch.elsewhere = [record for record in (*ends, *batch.others) if record.id not in batch.own]
         self._db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?, ?, ?)", batch.unreadable)
 
-    def _lose(self, nonces: Iterable[str]) -> None:
+    def _lose(self, nonces: Iterable[str]) -> list[Record]:
         """What processes that are gone began and never ended: each becomes an end that took what was reserved."""
+        all_lost: list[Record] = []
         for nonce in nonces:
             rows = self._db.execute("SELECT record FROM begun WHERE nonce = ?", (nonce,)).fetchall()
-            self._insert([decode(data).lost() for (data,) in rows])
+            lost = [decode(data).lost() for (data,) in rows]
+            self._insert(lost)
+            all_lost += lost
             self._db.execute("DELETE FROM begun WHERE nonce = ?", (nonce,))
             self._db.execute("DELETE FROM owners WHERE nonce = ?", (nonce,))
+        return all_lost
 
     def _ended(self, ids: list[str]) -> set[str]:
         """Those of the ids that have their end already."""
@@ -240,8 +247,13 @@ class _Batch:
         """Journals with more to read, now or later."""
         self.ownerless: set[str] = set()
         self.begun_by_gone = False
+        self.own: set[str] = set()
+        """Ids of what this process wrote."""
+        self.elsewhere: list[Record] = []
 
-    def add(self, segment: str, nonce: str, records: list[bytes], offsets: list[int], ownerless: bool) -> None:
+    def add(
+        self, segment: str, nonce: str, records: list[bytes], offsets: list[int], ownerless: bool, own: bool
+    ) -> None:
         """Records of one segment."""
         self.records += records
         if ownerless:
@@ -252,6 +264,8 @@ class _Batch:
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 self.unreadable.append((segment, offset, str(error), data))
                 continue
+            if own:
+                self.own.add(record.id)
             if record.kind == "begin":
                 self.begun.setdefault(record.id, (nonce, data))
             elif record.kind == "end":
@@ -274,7 +288,7 @@ def _sums(records: Iterable[Record]) -> list[tuple[Any, ...]]:
         values = (
             1, record.counted, record.input or 0, record.cache_read or 0, record.cache_write_5m or 0,
             record.cache_write_1h or 0, record.output or 0, record.reasoning or 0, record.audio_in or 0,
-            record.audio_out or 0, record.images or 0, usd // USD_UNIT, usd % USD_UNIT, record.usd is None,
+            record.audio_out or 0, record.images or 0, usd // USD_UNIT, usd % USD_UNIT, record.unpriced,
         )  # fmt: skip
         for at, value in enumerate(values):
             if value:

@@ -112,6 +112,12 @@ class Record(msgspec.Struct, kw_only=True):
         answered = self.outcome not in ("error", "refused")
         return answered or self.attempts > 0 or bool(self.usd or self.input_total or self.output_total)
 
+    @property
+    def unpriced(self) -> bool:
+        """Whether it used something that has no known price; a call that failed without an answer used nothing."""
+        used = self.outcome == "ok" or bool(self.input_total or self.output_total)
+        return self.usd is None and used
+
     def lost(self) -> Record:
         """What a beginning becomes whose process is gone: an end that took what was reserved for it."""
         return msgspec.structs.replace(

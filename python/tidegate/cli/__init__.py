@@ -4,17 +4,25 @@ Exit status: 0 done, 1 something is wrong (said on standard error), 2 the comman
 Every verb imports what it needs when it runs, so that the quick ones are quick.
 """
 
-import argparse
+from __future__ import annotations
+
 import sys
-from collections.abc import Sequence
 
 import tidegate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 __all__ = ["main", "parser"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; the exit status."""
+    if (sys.argv[1:] if arguments is None else list(arguments)) in (["version"], ["-v"], ["--version"]):
+        sys.stdout.write(f"tidegate {tidegate.__version__}\n")  # scripts ask this often, and want no parser for it
+        return 0
     from tidegate.errors import TidegateError
 
     options = parser().parse_args(arguments)
@@ -32,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    import argparse
+
     top = argparse.ArgumentParser(
         prog="tidegate",
         description="An edge proxy and API gateway.",
@@ -44,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
     _explain(_verb(verbs, "explain", "say what would happen to a request, and why", "look", "explain"))
     _verb(verbs, "schema", "print the configuration's JSON Schema, for editors", "look", "schema")
     _found(_verb(verbs, "reload", "have the running process load its configuration anew", "control", "reload"))
+    upgrade = _found(
+        _verb(verbs, "upgrade", "start a new process that takes over, and let the running one go", "control", "upgrade")
+    )
+    upgrade.add_argument("--binary", metavar="PATH", help="the program to start (default: the one that runs)")
     status = _found(_verb(verbs, "status", "show how the running process is doing", "control", "status"))
     status.add_argument("--json", action="store_true", help="everything, as JSON")
     stop = _found(_verb(verbs, "stop", "drain the running process and end it", "control", "stop"))
@@ -60,13 +74,16 @@ def parser() -> argparse.ArgumentParser:
     prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
     prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
     prices.add_argument("--json", action="store_true", help="as JSON, in picodollars")
+    from tidegate.cli import setup
+
+    setup.add(verbs, _verb)
     version = _verb(verbs, "version", "print the version", "look", "version")
     version.add_argument("--all", action="store_true", help="those of the engine and of the libraries too")
     return top
 
 
 def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str, module: str, function: str
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, module: str, function: str
 ) -> argparse.ArgumentParser:
     def act(options: argparse.Namespace) -> int:
         from importlib import import_module
@@ -117,7 +134,7 @@ def _found(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return verb
 
 
-def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     keys = verbs.add_parser("keys", help="make, list and revoke virtual keys", description="Virtual keys.")
     acts = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
     create = _found(_verb(acts, "create", "make a key, and show it this once", "keys", "create"))
@@ -186,6 +203,8 @@ def _usage(verb: argparse.ArgumentParser) -> None:
 
 
 def _workers(text: str) -> int:
+    import argparse
+
     number = int(text)
     if not 0 <= number <= 1024:
         raise argparse.ArgumentTypeError("0 to 1024")

@@ -1,6 +1,8 @@
-"""The verbs that talk to a running process: reload, status, stop, healthcheck."""
+"""The verbs that talk to a running process: reload, upgrade, status, stop, healthcheck."""
 
 import argparse
+import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from tidegate.state import running
 if TYPE_CHECKING:
     from tidegate.state import Running
 
+UPGRADE_S = 60.0  # longer than an upgrade may take
 RATE_OVER_S = 0.5  # between two looks of `status`, from which rates are made
 
 
@@ -33,6 +36,20 @@ def reload(options: argparse.Namespace) -> int:
         out(f"reloaded: generation {told['generation']}, {told['summary']}")
     else:
         out(f"nothing has changed: generation {told['generation']}")
+    return 0
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    """Waits until a new process serves, or it is known why none does."""
+    from urllib.parse import urlencode
+
+    process = find(options)
+    query = "?" + urlencode({"binary": os.path.abspath(options.binary)}) if options.binary else ""
+    answer = ask(process.control, "POST", f"/upgrade{query}", timeout_s=UPGRADE_S)
+    if answer.status != 200:
+        sys.stderr.write(f"{answer.detail}\nprocess {process.pid} goes on serving\n")
+        return 1
+    out(f"upgraded: process {answer.json()['pid']} serves, process {process.pid} lets its connections go")
     return 0
 
 
@@ -72,11 +89,7 @@ def stop(options: argparse.Namespace) -> int:
 def healthcheck(options: argparse.Namespace) -> int:
     """Asks `/readyz`, as an image without a shell needs it."""
     try:
-        answer = (
-            ask_url(options.url, options.timeout)
-            if options.url
-            else ask(find(options).control, "GET", "/readyz", timeout_s=options.timeout)
-        )
+        answer = ask_url(options.url, options.timeout) if options.url else _readyz(options)
     except (Unreachable, NotRunning) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -107,6 +120,23 @@ def find(options: argparse.Namespace) -> "Running":
         several = ", ".join(f"{process.pid} ({process.config or 'no file'})" for process in found)
         raise NotRunning(f"several run with the state directory {folder}: {several}; name one with -c FILE")
     return found[0]
+
+
+def _readyz(options: argparse.Namespace) -> Answer:
+    """Over the control socket; where there is none, at the admin address that the configuration names."""
+    try:
+        return ask(find(options).control, "GET", "/readyz", timeout_s=options.timeout)
+    except (Unreachable, NotRunning) as error:
+        from tidegate.source import Source
+
+        try:
+            addresses = Source(options.config).admin_addresses()
+        except TidegateError:
+            addresses = []
+        for address in addresses:
+            with contextlib.suppress(Unreachable):
+                return ask_url(address if address.startswith("unix:") else f"http://{address}", options.timeout)
+        raise error
 
 
 def _status(process: "Running") -> dict[str, Any]:

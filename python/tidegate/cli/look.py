@@ -47,11 +47,9 @@ def explain(options: argparse.Namespace) -> int:
 
 def schema(_: argparse.Namespace) -> int:
     """Prints the configuration's JSON Schema."""
-    import msgspec
+    from tidegate.schema import printed
 
-    from tidegate.schema import json_schema
-
-    out(msgspec.json.format(msgspec.json.encode(json_schema())).decode())
+    out(printed())
     return 0
 
 

@@ -325,6 +325,7 @@ def _free(node: Node, context: Context) -> Any:
 def _str(reads: str, pattern: str | None) -> Reader:
     checks: dict[str, Callable[[str], object]] = {
         "duration": units.duration,
+        "age": units.age,
         "size": units.size,
         "rate": units.rate,
         "percent": units.percent,

@@ -29,6 +29,8 @@ class Lowered(NamedTuple):
     bytes: bytes
     paths: PlanPaths
     warnings: list[ConfigWarning]
+    files: list[str] = []  # noqa: RUF012 — a tuple's default, which nobody changes
+    """What was read beside the configuration, and is watched with it."""
 
 
 def lower(

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tidegate import plan
 from tidegate.lower.hook import add_hook
-from tidegate.lower.upstream import lower_retry, lower_timeouts
+from tidegate.lower.own import own_route
 from tidegate.model import defaults, units
-from tidegate.model.upstream import Retry, Timeouts
 
 if TYPE_CHECKING:
     from tidegate.lower.work import Work
@@ -26,7 +25,7 @@ def admin_routes(work: Work, listeners: list[int]) -> list[plan.Route]:
     if not listeners:
         return []
     routes = [
-        _route(work, listeners, f"admin:{name}", plan.PathExact(value=f"/{name}"), plan.Builtin(name=name))
+        own_route(work, listeners, f"admin:{name}", plan.PathExact(value=f"/{name}"), plan.Builtin(name=name))
         for name in _BUILTINS
     ]
     hook = plan.Hook(
@@ -37,34 +36,5 @@ def admin_routes(work: Work, listeners: list[int]) -> list[plan.Route]:
         on_failure="refuse",
     )
     index = add_hook(hook, ("admin",), work)
-    routes.append(_route(work, listeners, "admin:api", plan.PathPrefix(value="/"), plan.HookAction(), index))
+    routes.append(own_route(work, listeners, "admin:api", plan.PathPrefix(value="/"), plan.HookAction(), index))
     return routes
-
-
-def _route(
-    work: Work,
-    listeners: list[int],
-    name: str,
-    path: plan.PathMatch,
-    action: plan.Action,
-    hook: int | None = None,
-) -> plan.Route:
-    return plan.Route(
-        name=name,
-        listeners=listeners,
-        matches=plan.Matches(hosts=[], path=path, methods=[], headers=[], query=[]),
-        access=None,
-        auth=None,
-        limits=[],
-        concurrency=[],
-        hook=hook,
-        body_bytes=units.size(defaults.ADMIN_BODY),
-        rewrite=None,
-        request_headers=[],
-        response_headers=[],
-        timeouts=lower_timeouts(Timeouts(), Timeouts(), ((), ()), work),
-        retry=lower_retry(Retry(), False, ((), ()), work),
-        cache=None,
-        access_log=False,
-        action=action,
-    )

@@ -8,6 +8,8 @@ import msgspec
 
 from tidegate import plan
 from tidegate.lower.address import bind
+from tidegate.lower.own import own_route
+from tidegate.lower.tls import lower_tls
 from tidegate.lower.work import each
 from tidegate.model import defaults
 from tidegate.model.listener import Listener
@@ -15,7 +17,7 @@ from tidegate.model.listener import Listener
 if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
 
-__all__ = ["lower_admin", "lower_listeners"]
+__all__ = ["lower_admin", "lower_listeners", "redirect_routes", "redirecting"]
 
 CONTROL = "control"
 _ANY = frozenset(("::", "0.0.0.0"))  # noqa: S104 — compared, not bound
@@ -31,11 +33,20 @@ def lower_listeners(work: Work) -> None:
         _add(
             work,
             plan.Listener(
-                name=entry.name or entry.address, address=address, proxy_protocol=entry.proxy_protocol, admin=False
+                name=entry.name or entry.address,
+                address=address,
+                proxy_protocol=entry.proxy_protocol,
+                http2=entry.http2,
+                admin=False,
+                tls=lower_tls(entry.tls, (*path, "tls"), work),
             ),
             inner,
             named=entry.name is not None,
         )
+        if entry.tls is not None and entry.redirect_https is not False:
+            work.error(
+                (*path, "redirect_https"), "what comes here comes by TLS already", "leave `tls` or `redirect_https` out"
+            )
         if entry.proxy_protocol and not work.config.server.trusted_proxies:
             work.error(
                 (*path, "proxy_protocol"),
@@ -46,19 +57,46 @@ def lower_listeners(work: Work) -> None:
         work.error((), "there is no listener", 'add `listeners: [":8080"]`')
 
 
+def redirect_routes(work: Work) -> list[plan.Route]:
+    """A route for each listener that only sends to TLS; routes that name the listener come first."""
+    routes = []
+    for index, entry in enumerate(work.config.listeners):
+        if isinstance(entry, Listener) and entry.redirect_https is not False:
+            port = 443 if entry.redirect_https is True else entry.redirect_https
+            name = f"redirect:{work.listeners[index].name}"
+            routes.append(
+                own_route(work, [index], name, plan.PathPrefix(value="/"), plan.Https(port=port), logged=True)
+            )
+    return routes
+
+
+def redirecting(work: Work) -> set[int]:
+    """The listeners that only send to TLS."""
+    written = enumerate(work.config.listeners)
+    return {index for index, entry in written if isinstance(entry, Listener) and entry.redirect_https is not False}
+
+
 def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     """The admin listeners; their indices."""
     first = len(work.listeners)
     if control_socket is not None:
         work.listeners.append(
-            plan.Listener(name=CONTROL, address=plan.AddressUnix(path=control_socket), proxy_protocol=False, admin=True)
+            plan.Listener(
+                name=CONTROL,
+                address=plan.AddressUnix(path=control_socket),
+                proxy_protocol=False,
+                http2=True,
+                admin=True,
+                tls=None,
+            )
         )
         work.listener_paths.append(("state",))
     written = work.config.admin
     if not isinstance(written, bool) or written:
         for text, path in each(defaults.ADMIN_ADDRESS if isinstance(written, bool) else written, ("admin",)):
             address = bind(text, path, work)
-            _add(work, plan.Listener(name=text, address=address, proxy_protocol=False, admin=True), path)
+            made = plan.Listener(name=text, address=address, proxy_protocol=False, http2=True, admin=True, tls=None)
+            _add(work, made, path)
             if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
                 work.warn(
                     path,

@@ -11,6 +11,7 @@ from tidegate.lower.cache import lower_cache
 from tidegate.lower.headers import lower_edits
 from tidegate.lower.hook import lower_hook
 from tidegate.lower.limit import lower_route_limits
+from tidegate.lower.listener import redirecting
 from tidegate.lower.match import lower_match
 from tidegate.lower.server import max_body
 from tidegate.lower.template import Captures, captures_of, replacement, template
@@ -34,7 +35,8 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
     """All routes; what is wrong is noted."""
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
-    everywhere = list(range(len(work.listeners)))
+    elsewhere = redirecting(work)
+    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere]
     by_name: dict[str, int] = {}
     for index, listener in enumerate(work.listeners):
         by_name[listener.name] = index

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate import plan
+from tidegate.lower.abuse import lower_abuse
 from tidegate.lower.address import cidr
 from tidegate.lower.headers import is_token
 from tidegate.lower.work import each
@@ -25,11 +26,13 @@ def lower_server(work: Work) -> plan.Server:
     return plan.Server(
         head_bytes=work.bytes(server.head_bytes, (*at, "head_bytes"), least=1024, most=1024 * 1024),
         head_fields=server.head_fields,
+        handshake_timeout_ms=work.milliseconds(server.handshake_timeout, (*at, "handshake_timeout"), least=1),
         head_timeout_ms=work.milliseconds(server.head_timeout, (*at, "head_timeout"), least=1),
         body_timeout_ms=work.milliseconds(server.body_timeout, (*at, "body_timeout"), least=1),
         send_timeout_ms=work.milliseconds(server.send_timeout, (*at, "send_timeout"), least=1),
         keep_alive_ms=work.milliseconds(server.keep_alive, (*at, "keep_alive")),
         keep_alive_requests=server.keep_alive_requests,
+        max_streams=server.max_streams,
         tunnel_idle_ms=work.milliseconds(server.tunnel_idle, (*at, "tunnel_idle"), least=1),
         drain_ms=work.milliseconds(server.drain, (*at, "drain")),
         max_connections=server.max_connections,
@@ -41,6 +44,7 @@ def lower_server(work: Work) -> plan.Server:
         server_name=server.server_name,
         merge_slashes=server.merge_slashes,
         limit_keys=server.limit_keys,
+        abuse=lower_abuse(work),
     )
 
 

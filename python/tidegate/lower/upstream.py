@@ -115,6 +115,7 @@ class Upstreams:
             name=name,
             endpoints=_endpoints(written, endpoints_path, work),
             balance=_balance(written.balance, (*path, "balance"), work),
+            protocol=written.protocol,
             tls=_tls(written, path, endpoints_path, work),
             pool=plan.Pool(
                 idle_max=written.pool.idle_max,

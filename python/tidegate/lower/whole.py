@@ -8,7 +8,7 @@ from tidegate import plan
 from tidegate.lower import Lowered
 from tidegate.lower.admin import admin_routes
 from tidegate.lower.cache import lower_store
-from tidegate.lower.listener import lower_admin, lower_listeners
+from tidegate.lower.listener import lower_admin, lower_listeners, redirect_routes
 from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
 from tidegate.lower.route import lower_routes
@@ -40,6 +40,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     admins = lower_admin(work, control_socket)
     made_ai = ai.lower() if ai is not None else None
     paths = PlanPaths(where, work, len(routes))
+    routes += redirect_routes(work)
     routes += admin_routes(work, admins)
     cache = lower_store(work, routes)
     work.problems.raise_if_any()
@@ -56,7 +57,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         ai=made_ai,
         cache=cache,
     )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings)
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files)
 
 
 def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:

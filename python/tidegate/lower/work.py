@@ -32,6 +32,8 @@ class Work:
         self.config = config
         self.where = where
         self.problems = Problems()
+        self.files: list[str] = []
+        """Beside the configuration: what was read while it was lowered."""
         self.listeners: list[plan.Listener] = []
         self.limits: list[plan.Limit] = []
         self.concurrency: list[plan.Concurrency] = []

@@ -16,6 +16,15 @@ HEAD_BYTES = "32KiB"
 HEAD_FIELDS = 100
 """Apache's and Envoy's bound; browsers send about 20, chains of proxies add a dozen."""
 
+HANDSHAKE_TIMEOUT = "10s"
+"""Two round trips and a signature; Envoy's edge profile has 15s, nginx 60s, and a handshake holds more than a head."""
+
+TICKETS = "12h"
+"""A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
+
+HSTS_AGE = "365d"
+"""What the preload lists ask for at least."""
+
 HEAD_TIMEOUT = "10s"
 """A head is one packet or a few: slow enough for a bad radio link, fast enough that slow-loris ties up little."""
 
@@ -31,6 +40,9 @@ KEEP_ALIVE = "75s"
 KEEP_ALIVE_REQUESTS = 0
 """No bound: a connection's cost does not grow with its age."""
 
+MAX_STREAMS = 128
+"""Envoy's edge profile takes 100, browsers open up to 100; RFC 9113 §6.5.2 advises no fewer than that."""
+
 TUNNEL_IDLE = "1h"
 """WebSocket applications ping every half minute; HAProxy's usual `timeout tunnel` is 1h."""
 
@@ -42,6 +54,22 @@ MAX_BODY = "100MiB"
 
 MAX_CONNECTIONS = 65_536
 """About 32MB of idle connections and as many descriptors as a service usually gets."""
+
+CONNECTIONS_PER_CLIENT = 0
+"""None of its own: whole offices and mobile networks share one address, and a load balancer that nobody named as a
+trusted proxy looks like one client. What holds always is the engine's share: no address keeps the last places."""
+
+MIN_BODY_RATE = "256B"
+"""Half of what Apache's mod_reqtimeout asks for: a modem of 1985 passes, who sends a byte now and then does not."""
+
+MIN_SEND_RATE = "256B"
+"""The same the other way; only what waits for the client counts, so that quiet event streams have no rate."""
+
+RATE_GRACE = "10s"
+"""Links that change cells and devices that sleep for a moment catch up within it."""
+
+MEMORY = "90%"
+"""Of what the machine or the control group gives: the kernel kills at 100%, without asking who should go first."""
 
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
@@ -122,8 +150,8 @@ LOG_BUFFER = "1MiB"
 LOG_FLUSH = "100ms"
 """`tail -f` feels live, and a write carries many lines under load."""
 
-ADMIN_TIMEOUT = "30s"
-"""The admin API applies configurations and answers sums; both take seconds at the most."""
+ADMIN_TIMEOUT = "45s"
+"""The admin API applies configurations and answers sums, in seconds; an upgrade waits 30 for the new process."""
 
 ADMIN_BODY = "16MiB"
 """A configuration of 10,000 routes, posted whole, is a third of it."""

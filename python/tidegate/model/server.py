@@ -28,6 +28,9 @@ class Server(Noun, frozen=True, kw_only=True):
     head_fields: Annotated[
         int, Meta(ge=1, le=1000, description="More header lines than this are refused with 431.")
     ] = defaults.HEAD_FIELDS
+    handshake_timeout: Annotated[
+        Duration, about("From a connection to the end of its TLS handshake, else it is closed.")
+    ] = defaults.HANDSHAKE_TIMEOUT
     head_timeout: Annotated[Duration, about("From the first byte of a request to the end of its head, else 408.")] = (
         defaults.HEAD_TIMEOUT
     )
@@ -41,6 +44,9 @@ class Server(Noun, frozen=True, kw_only=True):
     keep_alive_requests: Annotated[OrNone, about("Requests on one connection before it is closed; 0 for no bound.")] = (
         defaults.KEEP_ALIVE_REQUESTS
     )
+    max_streams: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)], about("Streams that an HTTP/2 connection may have open at once.")
+    ] = defaults.MAX_STREAMS
     tunnel_idle: Annotated[Duration, about("How long a tunnel (WebSocket) may be silent in both directions.")] = (
         defaults.TUNNEL_IDLE
     )
@@ -54,6 +60,28 @@ class Server(Noun, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=2**32 - 1, description="Client connections in all workers together; more are refused with 503."),
     ] = defaults.MAX_CONNECTIONS
+    connections_per_client: Annotated[
+        OrNone, about("Connections of one client address (IPv6: of one /64), else 429; 0 for no bound of its own.")
+    ] = defaults.CONNECTIONS_PER_CLIENT
+    min_body_rate: Annotated[
+        Size | bool,
+        about("Bytes a second that a request body must come with while it is waited for, else 408; `off` for none."),
+    ] = defaults.MIN_BODY_RATE
+    min_send_rate: Annotated[
+        Size | bool,
+        about("Bytes a second that a client must take of what waits for it, else it is cut off; `off` for none."),
+    ] = defaults.MIN_SEND_RATE
+    rate_grace: Annotated[Duration, about("How long a client may be slower than that while it is waited for.")] = (
+        defaults.RATE_GRACE
+    )
+    memory: Annotated[
+        str | bool,
+        about(
+            "What the process may take before it gives up serving somebody: a size, or a share of the machine's "
+            "(its control group's) memory; `off` looks at nothing.",
+            ["90%", "2GiB"],
+        ),
+    ] = defaults.MEMORY
     trusted_proxies: Annotated[
         Many, about("Peers whose word on the client's address is taken, as addresses and CIDR blocks.", ["10.0.0.0/8"])
     ] = []

@@ -24,6 +24,9 @@ def _written(kind: str, *examples: str) -> Meta:
 Duration = Annotated[str, _written("duration", "500ms", "10s", "5m")]
 """`500ms`, `10s`, `1h30m`; `0` where it means "no bound"."""
 
+Age = Annotated[str, _written("age", "365d")]
+"""`365d`: whole seconds, up to 68 years."""
+
 Size = Annotated[str, _written("size", "64KiB", "1MB", "10")]
 """`64KiB`, `1MB`, `10` (bytes)."""
 
@@ -110,9 +113,28 @@ _RATE = re.compile(r"(\d{1,12}) ?/ ?(?:(\d{0,9})([a-z]+)|((?:\d+[a-z]+){2,}))", 
 _PERCENT = re.compile(r"(\d{1,4}) ?%?", re.ASCII)
 
 
-@lru_cache(maxsize=1024)
+MAX_AGE_S = 2**31 - 1
+"""The longest age: what every client can count, 68 years."""
+
+
 def duration(text: str) -> int:
     """Milliseconds of `1h30m`, `10s`, `500ms` or `0`; raises `Unreadable`."""
+    total = _milliseconds(text)
+    if total > MAX_MS:
+        raise Unreadable(f"`{text}` is too long", "write at most 49d")
+    return total
+
+
+def age(text: str) -> int:
+    """Seconds of a time that may be longer than a plan's milliseconds can hold, as `365d`; raises `Unreadable`."""
+    seconds, rest = divmod(_milliseconds(text), 1000)
+    if rest or seconds > MAX_AGE_S:
+        raise Unreadable(f"`{text}` will not do here", "write whole seconds up to 68 years, as `365d`")
+    return seconds
+
+
+@lru_cache(maxsize=1024)
+def _milliseconds(text: str) -> int:
     if text == "0":
         return 0
     if not _DURATION.fullmatch(text):
@@ -130,8 +152,6 @@ def duration(text: str) -> int:
         if milliseconds % 1000:
             raise Unreadable(f"`{text}` is finer than a millisecond", "write whole milliseconds")
         total += milliseconds // 1000
-    if total > MAX_MS:
-        raise Unreadable(f"`{text}` is too long", "write at most 49d")
     return total
 
 

@@ -152,6 +152,13 @@ class Upstream(Noun, frozen=True, kw_only=True):
     balance: Annotated[
         Literal["least_latency", "least_requests", "round_robin"] | HashBalance, about("How an endpoint is chosen.")
     ] = "least_latency"
+    protocol: Annotated[
+        Literal["http1", "http2", "auto"],
+        about(
+            "Which HTTP its endpoints speak: `http1`, `http2` (gRPC needs it; requests share connections), or `auto`: "
+            "what they choose in the TLS handshake."
+        ),
+    ] = "http1"
     tls: Annotated[Tls | None, about("For `https://` endpoints: whom to trust, which name to ask for.")] = None
     pool: Annotated[Pool, about("Connections that are kept.")] = Pool()
     health: Annotated[Health, about("When an endpoint is left out.")] = Health()

@@ -12,6 +12,7 @@ mod basic;
 mod cidr;
 mod client;
 mod digest;
+pub mod jwt;
 mod keys;
 mod query;
 

@@ -5,12 +5,15 @@ use std::task::Poll;
 use tidegate_message::Method;
 
 use crate::{
+    abuse::Crowd,
     ai,
     body::poll_flush,
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure},
-    io::listen::Accepted,
+    grpc, handshake,
+    io::listen::{Accepted, Detached},
     log::number::push_decimal,
     prepare::PreparedRoute,
     worker::{Worker, WorkerPlan},
@@ -56,6 +59,7 @@ pub async fn fail(
     route: Option<&PreparedRoute>,
     failure: Failure,
 ) -> Next {
+    let failure = drain::failure(worker, failure);
     exchange.failed(failure);
     let cause = failure.cause;
     let closes = matches!(
@@ -64,6 +68,7 @@ pub async fn fail(
             | Cause::BadChunk(_)
             | Cause::BodyTooLarge
             | Cause::BodyTimeout
+            | Cause::BodyTooSlow
             | Cause::HeadTimeout
             | Cause::ClientGone
             | Cause::BadPath(_)
@@ -77,7 +82,14 @@ pub async fn fail(
     };
     let mut body = std::mem::take(&mut exchange.problem);
     let speaks = route.and_then(|route| ai::dialect(route, exchange));
+    let mut status = cause.status();
     let content_type: &[u8] = match speaks {
+        None if grpc::is_call(&exchange.head) => {
+            body.clear();
+            status = 200;
+            grpc::write_failure(failure, &mut exchange.fields);
+            b"application/grpc"
+        }
         None => {
             problem(&mut body, cause.status(), cause.as_str(), cause.detail(), exchange.request_id());
             b"application/problem+json"
@@ -98,7 +110,7 @@ pub async fn fail(
         }
     };
     let fields = std::mem::take(&mut exchange.fields);
-    let answer = Answer { status: cause.status(), content_type, fields: &fields, body: &body };
+    let answer = Answer { status, content_type, fields: &fields, body: &body };
     write(worker, plan, exchange, route, answer, next);
     exchange.problem = body;
     exchange.fields = fields;
@@ -151,6 +163,7 @@ fn write(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, route, &mut out);
     if let Some(route) = route {
         route.write_response_edits(worker, plan, exchange, &mut out);
     }
@@ -217,17 +230,27 @@ pub async fn deliver(
 }
 
 /// What a connection that there is no room for is told: the same every time, for it has no request yet.
-const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
-    Content-Length: 151\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"reason\":\"too_many_connections\",\
-    \"detail\":\"No more connections are taken at present.\"}\n";
+fn turned_away(crowd: Crowd) -> Vec<u8> {
+    let (status, detail) = match crowd {
+        Crowd::Client => (429, "No more connections are taken from this address at present."),
+        _ => (503, "No more connections are taken at present."),
+    };
+    let (mut out, mut body) = (Vec::new(), Vec::new());
+    problem(&mut body, status, crowd.as_str(), detail, "");
+    write_status(&mut out, status, reason_phrase(status).as_bytes());
+    push_field(&mut out, b"Content-Type", b"application/problem+json");
+    push_number_field(&mut out, b"Content-Length", body.len() as u64);
+    out.extend_from_slice(b"Retry-After: 1\r\nConnection: close\r\n\r\n");
+    out.append(&mut body);
+    out
+}
 
 /// Answers a connection that there is no room for, as far as it takes it at once, and drops it.
-pub fn turn_away(accepted: Accepted) {
+pub fn turn_away(accepted: Accepted, crowd: Crowd) {
     use std::io::Write as _;
     match accepted.detach() {
-        Ok(Accepted::Tcp(mut stream, _)) => drop(stream.write(TURNED_AWAY)),
-        Ok(Accepted::Unix(mut stream)) => drop(stream.write(TURNED_AWAY)),
+        Ok(Detached::Tcp(mut stream, _)) => drop(stream.write(&turned_away(crowd))),
+        Ok(Detached::Unix(mut stream)) => drop(stream.write(&turned_away(crowd))),
         _ => {}
     }
 }
@@ -327,10 +350,14 @@ mod tests {
 
     #[test]
     fn what_is_turned_away_is_told_a_whole_response() {
-        let text = String::from_utf8_lossy(TURNED_AWAY);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
-        assert!(body.starts_with('{') && body.ends_with("}\n"));
+        for (crowd, status) in [(Crowd::All, "503"), (Crowd::Client, "429"), (Crowd::Descriptors, "503")] {
+            let text = String::from_utf8(turned_away(crowd)).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")));
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{}", body.len());
+            assert!(body.contains(&format!("\"reason\":\"{}\"", crowd.as_str())));
+            assert!(body.starts_with('{') && body.ends_with("}\n"));
+        }
     }
 
     #[test]

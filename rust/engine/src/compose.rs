@@ -2,14 +2,16 @@
 
 use tidegate_auth::without_query_parameter;
 use tidegate_http1::{BodyLength, RequestFacts, copy_request_fields, copy_response_fields};
-use tidegate_message::{Field, Known, Method, Version};
+use tidegate_message::{Field, Known, Method, Version, hop_by_hop};
 use tidegate_plan::ForwardedStyle;
 
 use crate::{
+    abuse::shadow::shadows,
     answer::{push_field, push_number_field, write_connection, write_status},
     connection::Next,
     exchange::Exchange,
     failure::{Cause, Failure},
+    handshake,
     prepare::PreparedRoute,
     upstream::Endpoint,
     variables::Variables,
@@ -56,7 +58,7 @@ pub fn request(
     out.extend_from_slice(b"\r\n");
 
     let id_header = server.request_id.header.as_bytes();
-    let ours = |field: &Field| {
+    let is_ours = |field: &Field, name: &[u8]| {
         let forwarded = match field.known {
             Known::Host => true,
             Known::XForwardedFor | Known::XForwardedProto | Known::XForwardedHost => {
@@ -69,7 +71,6 @@ pub fn request(
         if forwarded {
             return true;
         }
-        let name = head.slice(field.name);
         // A client's word on these is worth something only where a trusted proxy passed it on.
         (field.known == Known::XForwardedPort && !exchange.peer_trusted)
             || (!id_header.is_empty() && name.eq_ignore_ascii_case(id_header))
@@ -77,6 +78,14 @@ pub fn request(
             || drops_for_cache(route, exchange, field, name)
             || route.request_edits.removes(name)
             || exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()))
+    };
+    let ours = |field: &Field| {
+        let name = head.slice(field.name);
+        is_ours(field, name)
+            || shadows(name, |hyphenated| {
+                let known = Known::parse(hyphenated);
+                hop_by_hop(known) || is_ours(&Field { known, ..*field }, hyphenated)
+            })
     };
     copy_request_fields(head, out, ours);
 
@@ -226,6 +235,7 @@ fn via(received: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(match received {
         Version::Http10 => b"Via: 1.0 tidegate\r\n",
         Version::Http11 => b"Via: 1.1 tidegate\r\n",
+        Version::Http2 => b"Via: 2.0 tidegate\r\n",
     });
 }
 
@@ -302,12 +312,15 @@ fn response_fields(
     let server = &plan.shared.plan.server;
     let id_header = server.request_id.header.as_bytes();
     let tells_id = server.request_id.respond && !id_header.is_empty();
-    if route.response_edits.is_empty() && !tells_id {
+    let hsts = handshake::hsts(plan, exchange, Some(route));
+    if route.response_edits.is_empty() && !tells_id && hsts.is_empty() {
         copy_response_fields(head, out, |_| false);
     } else {
         copy_response_fields(head, out, |field| {
             let name = head.slice(field.name);
-            (tells_id && name.eq_ignore_ascii_case(id_header)) || route.response_edits.removes(name)
+            (tells_id && name.eq_ignore_ascii_case(id_header))
+                || (!hsts.is_empty() && name.eq_ignore_ascii_case(handshake::HSTS))
+                || route.response_edits.removes(name)
         });
     }
     if head.known(Known::Date).is_none() {
@@ -317,6 +330,9 @@ fn response_fields(
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(&exchange.fields);
+    if !hsts.is_empty() {
+        push_field(out, handshake::HSTS, hsts.as_bytes());
+    }
     if tells_id {
         push_field(out, id_header, exchange.request_id().as_bytes());
     }

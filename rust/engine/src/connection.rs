@@ -1,21 +1,28 @@
 //! One client connection: idle it owns no buffer; busy it borrows an exchange's memory from the worker.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tidegate_http1::proxy_protocol;
 
 use crate::{
-    answer,
+    abuse::{self, ClientPlace, Level},
+    answer, drain,
     exchange::{self, Exchange},
     failure::{Cause, Failure},
-    io::Stream,
+    handshake, http2,
+    io::{
+        Stream,
+        tls::{Facts, HTTP2},
+    },
     timer::Deadline,
     worker::{Listening, Worker},
 };
@@ -33,10 +40,35 @@ pub struct Connection {
     pub exchanges: u32,
     /// A PROXY header must come first.
     pub expects_proxy: bool,
+    /// The first bytes may be HTTP/2's.
+    pub expects_http2: bool,
+    /// A TLS handshake must come first, behind the PROXY header if there is one.
+    pub expects_tls: bool,
+    /// What the handshake has settled; `None` on plain connections.
+    pub tls: Option<Arc<Facts>>,
     /// The admin listener's: not drained, not counted.
     pub admin: bool,
     /// The one deadline of the connection, whatever it waits for.
     pub deadline: Deadline,
+    /// How it counts among those of its client.
+    pub place: ClientPlace,
+}
+
+impl Connection {
+    /// Lets time pass before the exchange goes on, unless the client breaks off meanwhile.
+    pub async fn pause(&self, worker: &Worker, time: Duration) -> Result<(), Failure> {
+        let mut over = pin!(tokio::time::sleep(time));
+        let paused = poll_fn(|cx| match over.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending if self.stream.poll_broken(cx) => {
+                Poll::Ready(Err(Failure::client(Cause::ClientGone)))
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        worker.look_at_clock();
+        paused
+    }
 }
 
 /// What a connection does after an exchange.
@@ -59,6 +91,10 @@ pub enum Close {
     Asked,
     /// As many requests as one connection may have.
     Requests,
+    /// No connection is kept for another request.
+    KeepAliveOff,
+    /// There is too little memory left to keep it.
+    Overload,
     /// The gateway drains.
     Drain,
     /// A request was refused.
@@ -71,8 +107,16 @@ pub enum Close {
     Unread,
     /// A tunnel ended.
     Tunnel,
+    /// No TLS came about.
+    Handshake,
     /// The connection itself failed.
     Broken,
+    /// An HTTP/2 client did what ends a connection.
+    Http2(tidegate_http2::Reason),
+    /// Tidegate ends, and what was under way is cut.
+    Shutdown,
+    /// A bug in Tidegate ended the exchange.
+    Panicked,
 }
 
 impl Close {
@@ -83,13 +127,19 @@ impl Close {
             Self::Idle => "idle",
             Self::Asked => "asked",
             Self::Requests => "requests",
+            Self::KeepAliveOff => "keep_alive_off",
+            Self::Overload => "overload",
             Self::Drain => "drain",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Delimited => "delimited",
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
+            Self::Handshake => "handshake",
             Self::Broken => "broken",
+            Self::Http2(reason) => reason.as_str(),
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 }
@@ -104,6 +154,23 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 Err(close) => break close,
             }
         }
+        if connection.expects_tls {
+            // Boxed: it is large, and comes once in a connection's life.
+            let shaken = Box::pin(handshake::shake(worker.clone(), connection, &mut exchange)).await;
+            connection = shaken.0;
+            match shaken.1 {
+                Ok(()) => {
+                    connection.expects_tls = false;
+                    connection.expects_http2 = connection.stream.alpn() == Some(HTTP2);
+                }
+                Err(handshake::End::Close(close)) => break close,
+                Err(handshake::End::Answer(failure)) => {
+                    exchange.input.clear();
+                    exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
+                    break Close::Refused;
+                }
+            }
+        }
         match read_head(&worker, &mut connection, &mut exchange).await {
             Head::Complete => {}
             Head::Nothing => {
@@ -111,6 +178,13 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
                 return Some(connection);
             }
             Head::End(close) => break close,
+            Head::Http2 => {
+                let first = std::mem::take(&mut exchange.input);
+                worker.return_exchange(exchange);
+                let close = Box::pin(http2::serve(&worker, connection, &first)).await;
+                worker.metrics.close(close.as_str());
+                return None;
+            }
             Head::Failed(failure) => {
                 exchange::refuse(&worker, &mut connection, &mut exchange, failure).await;
                 break Close::Refused;
@@ -125,6 +199,7 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
         connection.exchanges = connection.exchanges.saturating_add(1);
         match exchange::run(&worker, &mut connection, &mut exchange).await {
             Next::Close(close) => break close,
+            Next::KeepAlive if connection.stream.is_single() => break Close::Asked,
             Next::KeepAlive if exchange.input.is_empty() => {
                 worker.return_exchange(exchange);
                 return Some(connection);
@@ -132,9 +207,18 @@ pub async fn serve(worker: Rc<Worker>, mut connection: Connection) -> Option<Con
             Next::KeepAlive => {}
         }
     };
+    if connection.stream.is_single() {
+        http2::finish(&mut connection.stream, close);
+        worker.return_exchange(exchange);
+        return None;
+    }
+    let close = drain::close(&worker, close);
     worker.metrics.close(close.as_str());
     let ends_early = matches!(close, Close::Refused | Close::Unread | Close::Failed | Close::Delimited);
-    let ends_here = matches!(close, Close::Asked | Close::Requests | Close::Drain);
+    let ends_here = matches!(
+        close,
+        Close::Asked | Close::Requests | Close::KeepAliveOff | Close::Overload | Close::Drain
+    );
     if ends_early || (ends_here && has_unread(&mut connection, &exchange)) {
         linger(&worker, &mut connection).await;
     }
@@ -147,8 +231,15 @@ enum Head {
     Complete,
     /// There was nothing to read after all: the connection is still idle.
     Nothing,
+    /// The client speaks HTTP/2; what has come of it stands in `exchange.input`.
+    Http2,
     End(Close),
     Failed(Failure),
+}
+
+/// Whether HTTP/2 was agreed on, or is what the first bytes are.
+fn begins_http2(connection: &Connection, before: &[u8], bytes: &[u8]) -> bool {
+    connection.stream.alpn() == Some(HTTP2) || http2::is_preface(before, bytes)
 }
 
 /// Reads until a whole head has come. What follows the head stays in `exchange.input`.
@@ -167,7 +258,7 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
     connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
     loop {
         let waiting = exchange.input.is_empty();
-        let read = std::future::poll_fn(|cx| {
+        let read = poll_fn(|cx| {
             let mut scratch = worker.scratch.borrow_mut();
             match connection.stream.poll_read(cx, &mut scratch) {
                 // A new connection counts as readable until it was read once.
@@ -185,8 +276,21 @@ async fn read_head(worker: &Worker, connection: &mut Connection, exchange: &mut 
             Some(Err(_)) => return Head::End(if waiting { Close::ByClient } else { Close::Broken }),
             Some(Ok(0)) if waiting => return Head::End(Close::ByClient),
             Some(Ok(0)) => return Head::Failed(Failure::client(Cause::ClientGone)),
+            Some(Ok(read))
+                if connection.expects_http2
+                    && begins_http2(connection, &exchange.input, &scratch[..read]) =>
+            {
+                exchange.input.extend_from_slice(&scratch[..read]);
+                return Head::Http2;
+            }
             Some(Ok(read)) => match exchange.read_head(&scratch[..read], limits, worker.look_at_clock()) {
-                Ok(true) => return Head::Complete,
+                Ok(true) => {
+                    connection.expects_http2 = false;
+                    if connection.stream.is_single() {
+                        exchange.came_by_http2();
+                    }
+                    return Head::Complete;
+                }
                 Ok(false) => {}
                 Err(refusal) => return Head::Failed(refusal.into()),
             },
@@ -207,7 +311,7 @@ async fn read_proxy_header(
     }
     connection.deadline.set(plan.shared.plan.server.head_timeout_ms);
     loop {
-        let read = std::future::poll_fn(|cx| {
+        let read = poll_fn(|cx| {
             let mut scratch = worker.scratch.borrow_mut();
             match connection.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Ok(0)),
@@ -226,6 +330,14 @@ async fn read_proxy_header(
                 exchange.input.drain(..len);
                 if let Some(source) = source {
                     connection.peer = source;
+                    let open = worker.shared.traffic_connections();
+                    match abuse::admit_client(&worker.shared, &plan.shared, source.ip(), open) {
+                        Ok(place) => connection.place = place,
+                        Err(crowd) => {
+                            worker.metrics.refusal(crowd.as_str());
+                            return Err(Close::Refused);
+                        }
+                    }
                 }
                 return Ok(());
             }
@@ -250,7 +362,7 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
     connection.deadline.set(answer::LINGER_MS);
     let mut taken = 0;
     let mut shut = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if !shut {
             match connection.stream.poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => shut = true,
@@ -275,6 +387,8 @@ async fn linger(worker: &Worker, connection: &mut Connection) {
 pub struct Task<F, M> {
     worker: Rc<Worker>,
     admin: bool,
+    /// It is a connection, not one of many streams on one.
+    counted: bool,
     phase: Phase<F>,
     slots: Slots<F>,
     serve: M,
@@ -299,7 +413,8 @@ where
 {
     /// A task for a connection that has just been accepted.
     pub fn new(worker: Rc<Worker>, connection: Connection, slots: Slots<F>, serve: M) -> Self {
-        Self { worker, admin: connection.admin, phase: Phase::Idle(connection), slots, serve }
+        let counted = !connection.stream.is_single();
+        Self { worker, admin: connection.admin, counted, phase: Phase::Idle(connection), slots, serve }
     }
 
     fn start(&self, connection: Connection) -> Pin<Box<F>> {
@@ -367,8 +482,10 @@ where
 
 impl<F, M> Drop for Task<F, M> {
     fn drop(&mut self) {
-        self.worker.uncount(self.admin);
-        self.worker.metrics.connection_closed();
+        if self.counted {
+            self.worker.uncount(self.admin);
+            self.worker.metrics.connection_closed();
+        }
     }
 }
 
@@ -376,11 +493,24 @@ impl<F, M> Drop for Task<F, M> {
 fn poll_idle(worker: &Worker, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Close>> {
     match connection.stream.poll_read_ready(cx) {
         Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending if worker.draining.get() && !connection.admin => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if worker.let_go.get().takes(connection.admin) => Poll::Ready(Some(Close::Drain)),
         Poll::Pending if connection.listening.is_gone() => Poll::Ready(Some(Close::Drain)),
+        Poll::Pending if is_given_up(worker, connection) => Poll::Ready(Some(Close::Overload)),
         Poll::Pending if connection.deadline.poll_passed(cx) => Poll::Ready(Some(Close::Idle)),
         Poll::Pending => Poll::Pending,
     }
+}
+
+/// Whether an idle connection goes for want of memory: those that were served before go first.
+fn is_given_up(worker: &Worker, connection: &Connection) -> bool {
+    let level = worker.level.get();
+    let served = connection.exchanges > 0;
+    !connection.admin && (level >= Level::Connections || level >= Level::Idle && served)
+}
+
+/// How long a new connection may take to say anything: as long as a kept one, where any is kept.
+pub fn first_wait_ms(server: &tidegate_plan::Server) -> u32 {
+    if server.keep_alive_ms > 0 { server.keep_alive_ms } else { server.head_timeout_ms }
 }
 
 /// The address that stands for the client where no proxy tells another.

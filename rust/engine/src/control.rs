@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    os::fd::RawFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -15,17 +16,22 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
-    cache,
+    abuse, cache,
     gates::Gates,
+    handover::{Held, Inherited, Serving},
     health::Health,
     hooks::Hooks,
-    io::listen::{self, Bound},
-    metrics::Metrics,
+    io::listen::{self, Bound, Opened},
+    metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
+    pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
     telemetry,
     worker::{self, Message, Shared},
 };
+
+/// A listener that was opened: its index in the plan, its sockets, and whether this engine has bound them.
+type New = (u32, Opened, bool);
 
 /// How long a worker may take to run a new plan, or to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,10 +105,15 @@ impl Engine {
             health: Health::start(),
             gates: Gates::default(),
             loads: (0..workers).map(|_| Default::default()).collect(),
+            pulse: Pulse::new(workers),
+            serving: Mutex::default(),
             admin_connections: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             held_bodies: AtomicU64::new(0),
+            bounds: abuse::Bounds::new(),
+            overload: abuse::Overload::default(),
             draining: AtomicBool::new(false),
+            expiries: Mutex::default(),
             log: Mutex::new(None),
             cache: Mutex::new(None),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -123,14 +134,21 @@ impl Engine {
 
     /// Binds the plan's listeners and begins to serve. Returns where each listener is bound, in order.
     pub fn start(&self, plan: &[u8]) -> Result<Vec<String>, EngineError> {
+        self.start_with(plan, Vec::new())
+    }
+
+    /// The same with sockets that came with the process. Whatever names them in the file system is not ours to remove, until
+    /// [`Engine::own`] says so.
+    pub fn start_with(&self, plan: &[u8], inherited: Vec<Inherited>) -> Result<Vec<String>, EngineError> {
         let mut state = self.lock();
         if state.current.is_some() {
             return Err(EngineError::State("the engine runs already"));
         }
         let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
         let prepared = Arc::new(Prepared::new(plan, None, 1, &self.shared.metrics)?);
-        let bound = self.bind(&prepared, &[])?;
+        let bound = self.bind(&prepared, &[], inherited)?;
         state.generation = 1;
+        abuse::overload::watch(Arc::downgrade(&self.shared));
         for (index, inbox) in std::mem::take(&mut state.inboxes).into_iter().enumerate() {
             let (shared, prepared) = (self.shared.clone(), prepared.clone());
             let thread = std::thread::Builder::new()
@@ -154,13 +172,19 @@ impl Engine {
         let prepared = Arc::new(Prepared::new(plan, None, 1, &engine.shared.metrics)?);
         let bound = (entrances.iter().enumerate())
             .map(|(index, entrance)| {
-                (index as u32, vec![Bound::Memory(entrance.acceptor())], format!("memory:{index}"))
+                let workers = vec![vec![Bound::Memory(entrance.acceptor())]];
+                let opened = Opened { workers, held: Vec::new(), address: format!("memory:{index}") };
+                (index as u32, opened, true)
             })
             .collect();
         let mut state = engine.lock();
         state.generation = 1;
         let Some(inbox) = state.inboxes.pop() else { return Err(EngineError::State("no worker")) };
-        let worker = worker::main(0, engine.shared.clone(), prepared.clone(), inbox);
+        let (shared, first) = (engine.shared.clone(), prepared.clone());
+        let worker = async move {
+            let mut inbox = inbox;
+            worker::main(0, shared, first, &mut inbox, false).await;
+        };
         engine.install(&mut state, prepared, bound)?;
         drop(state);
         Ok((engine, worker))
@@ -175,7 +199,7 @@ impl Engine {
         let plan = Plan::decode(plan).map_err(PlanRejected::from)?;
         let prepared = Prepared::new(plan, Some(&current), state.generation + 1, &self.shared.metrics)?;
         let prepared = Arc::new(prepared);
-        let bound = self.bind(&prepared, &current.plan.listeners)?;
+        let bound = self.bind(&prepared, &current.plan.listeners, Vec::new())?;
         let addresses = self.install(&mut state, prepared, bound)?;
         state.generation += 1;
         state.retired.push(current);
@@ -183,20 +207,26 @@ impl Engine {
         Ok(addresses)
     }
 
-    /// Binds the listeners that are not open yet: all of them or none.
+    /// Binds the listeners that are not open yet, or takes over what was inherited for them: all of them or none.
     fn bind(
         &self,
         prepared: &Prepared,
         open: &[Listener],
-    ) -> Result<Vec<(u32, Vec<Bound>, String)>, EngineError> {
+        mut inherited: Vec<Inherited>,
+    ) -> Result<Vec<New>, EngineError> {
+        let workers = self.shared.loads.len();
         let mut bound = Vec::new();
         for (index, listener) in prepared.plan.listeners.iter().enumerate() {
             if open.iter().any(|open| is_same(open, listener)) {
                 continue;
             }
-            let (sockets, address) = listen::bind(&listener.address, self.shared.loads.len())
-                .map_err(|why| EngineError::Bind { listener: listener.name.clone(), why })?;
-            bound.push((index as u32, sockets, address));
+            let came = inherited.iter().position(|came| came.listener as usize == index);
+            let opened = match came.map(|at| inherited.swap_remove(at)) {
+                Some(came) => listen::adopt(&listener.address, came.sockets, workers),
+                None => listen::bind(&listener.address, workers),
+            };
+            let opened = opened.map_err(|why| EngineError::Bind { listener: listener.name.clone(), why })?;
+            bound.push((index as u32, opened, came.is_none()));
         }
         Ok(bound)
     }
@@ -205,26 +235,34 @@ impl Engine {
         &self,
         state: &mut State,
         prepared: Arc<Prepared>,
-        bound: Vec<(u32, Vec<Bound>, String)>,
+        bound: Vec<New>,
     ) -> Result<Vec<String>, EngineError> {
         let workers = self.shared.inboxes.len();
         let (done, finished) = sync_channel(workers);
-        let mut for_worker: Vec<Vec<(u32, Bound)>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut for_worker: Vec<Vec<(u32, Vec<Bound>)>> = (0..workers).map(|_| Vec::new()).collect();
         let mut addresses = vec![String::new(); prepared.plan.listeners.len()];
+        let mut held: Vec<Held> = addresses.iter().map(|_| Held::default()).collect();
         if let Some(current) = &state.current {
-            for (old, address) in current.plan.listeners.iter().zip(&state.addresses) {
+            let before = state.addresses.iter().zip(std::mem::take(&mut self.shared.serving().held));
+            for (old, (address, sockets)) in current.plan.listeners.iter().zip(before) {
                 match prepared.plan.listeners.iter().position(|new| is_same(old, new)) {
-                    Some(index) => addresses[index].clone_from(address),
-                    None => listen::forget(&old.address),
+                    Some(index) => {
+                        addresses[index].clone_from(address);
+                        held[index] = sockets;
+                    }
+                    None => sockets.forget(&old.address),
                 }
             }
         }
-        for (index, sockets, address) in bound {
-            addresses[index as usize] = address;
-            for (worker, socket) in sockets.into_iter().enumerate() {
-                for_worker[worker].push((index, socket));
+        for (index, opened, ours) in bound {
+            addresses[index as usize] = opened.address;
+            held[index as usize] = Held { sockets: opened.held, ours };
+            for (worker, sockets) in opened.workers.into_iter().enumerate() {
+                for_worker[worker].push((index, sockets));
             }
         }
+        *self.shared.serving() = Serving { prepared: Some(prepared.clone()), held };
+        abuse::apply(&self.shared, &prepared);
         self.shared.health.watch(&prepared.plan, &prepared.upstream_tls, &self.shared.resolver);
         for (inbox, bound) in self.shared.inboxes.iter().zip(for_worker) {
             let message = Message::Plan { prepared: prepared.clone(), bound, done: done.clone() };
@@ -235,6 +273,7 @@ impl Engine {
             finished.recv_timeout(PATIENCE).map_err(|_| EngineError::State("a worker does not answer"))?;
         }
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
+        *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
         self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.cache);
         state.current = Some(prepared);
@@ -245,14 +284,59 @@ impl Engine {
     /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
-        for inbox in &self.shared.inboxes {
-            let _ = inbox.send(Message::Drain);
-        }
-        if let Some(current) = &self.lock().current {
-            for listener in current.plan.listeners.iter().filter(|listener| !listener.admin) {
-                listen::forget(&listener.address);
+        let state = self.lock();
+        if let Some(current) = &state.current {
+            for (listener, held) in current.plan.listeners.iter().zip(&mut self.shared.serving().held) {
+                if !listener.admin {
+                    // Before the workers close theirs, so that nobody connects to a queue that nobody empties.
+                    std::mem::take(held).forget(&listener.address);
+                }
             }
         }
+        self.tell(|| Message::Drain { handed_over: false });
+    }
+
+    /// By listener of the plan that runs: its sockets, which stay this engine's and are open until the next change of plan.
+    pub fn sockets(&self) -> Vec<Vec<RawFd>> {
+        self.shared.serving().held.iter().map(Held::descriptors).collect()
+    }
+
+    /// Listeners, by their index in the plan that runs, whose inherited sockets nobody else uses any more: what names them in the file
+    /// system goes when they do.
+    pub fn own(&self, listeners: &[u32]) {
+        let mut serving = self.shared.serving();
+        for index in listeners {
+            if let Some(held) = serving.held.get_mut(*index as usize) {
+                held.ours = true;
+            }
+        }
+    }
+
+    /// Another process accepts from the same sockets now: accepts nothing more, on admin listeners too, and lets connections go. What
+    /// names the sockets in the file system stays.
+    pub fn hand_over(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for held in &mut self.shared.serving().held {
+            *held = Held::default();
+        }
+        self.tell(|| Message::Drain { handed_over: true });
+    }
+
+    fn tell(&self, message: impl Fn() -> Message) {
+        for inbox in &self.shared.inboxes {
+            let _ = inbox.send(message());
+        }
+    }
+
+    /// Whether the workers live.
+    pub fn workers(&self) -> Pulses {
+        self.shared.pulse.health(self.shared.now())
+    }
+
+    /// What the process takes of memory, as a test says.
+    #[cfg(feature = "memory")]
+    pub fn takes_memory(&self, bytes: u64) {
+        self.shared.overload.observe(bytes);
     }
 
     /// Client connections that are open, but for those to admin listeners.
@@ -263,15 +347,14 @@ impl Engine {
     /// Cuts what is left and waits for the threads to end.
     pub fn stop(&self) {
         let mut state = self.lock();
-        for inbox in &self.shared.inboxes {
-            let _ = inbox.send(Message::Stop);
-        }
+        self.tell(|| Message::Stop);
         for thread in state.threads.drain(..) {
             let _ = thread.join();
         }
         if let Some(current) = state.current.take() {
-            for listener in &current.plan.listeners {
-                listen::forget(&listener.address);
+            let serving = std::mem::take(&mut *self.shared.serving());
+            for (listener, held) in current.plan.listeners.iter().zip(serving.held) {
+                held.forget(&listener.address);
             }
             if let Some(log) = &current.log {
                 log.clone().flush_and_close();
@@ -297,6 +380,15 @@ impl Engine {
         cache::describe(&*self.shared.kept()?, text, self.shared.started_at * 1000 + self.shared.now() / 1_000_000)
     }
 
+    /// Books on accounts of the plan that runs what calls of another process have taken: name, moment (milliseconds since 1970), and
+    /// how much. Names that no account has are passed over.
+    pub fn book(&self, taken: &[(String, u64, u64)]) {
+        let current = self.lock().current.clone();
+        if let Some(ai) = current.as_ref().and_then(|plan| plan.ai.as_ref()) {
+            ai.accounts.book(taken, crate::unix_milliseconds());
+        }
+    }
+
     /// Calls from workers to Python.
     pub fn hooks(&self) -> &Hooks {
         &self.shared.hooks
@@ -317,6 +409,19 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until when the certificates of a plan are valid.
+fn expiries(plan: &Plan) -> Vec<Expiry> {
+    let listeners = plan.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let certificates = listeners.flat_map(|(listener, tls)| {
+        tls.certificates.iter().map(|certificate| Expiry {
+            listener: listener.name.clone(),
+            name: certificate.name.clone(),
+            not_after: certificate.not_after_s,
+        })
+    });
+    certificates.collect()
 }
 
 /// Whether a listener of one plan goes on as a listener of the next.

@@ -1,18 +1,26 @@
 //! The journey of a request, in order: the table of contents of the product.
 
-use std::rc::Rc;
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+};
 
 use tidegate_cache::Outcome;
 use tidegate_http1::{RequestFacts, request_facts};
 use tidegate_plan::Action;
 
 use crate::{
+    abuse::{self, Level},
     ai,
     answer::{self, Answer},
     cache::{self, Given, Look},
     connection::{Close, Connection, Next},
+    drain,
     failure::{Cause, Failure},
-    forward,
+    forward, handshake,
     prepare::PreparedRoute,
     record,
     stage::{self, hook::Ruling},
@@ -25,10 +33,28 @@ pub use crate::memory::Exchange;
 pub async fn run(worker: &Rc<Worker>, connection: &mut Connection, exchange: &mut Exchange) -> Next {
     let plan = worker.plan();
     exchange.enter(worker, &plan, connection);
-    let next = journey(worker, &plan, connection, exchange).await;
+    let next = match caught(journey(worker, &plan, connection, exchange)).await {
+        Some(next) => next,
+        None => {
+            worker.panicked();
+            exchange.failed(Failure::gateway(Cause::Panicked));
+            Next::Close(Close::Panicked)
+        }
+    };
+    drain::name(worker, exchange);
     hide_key(&plan, exchange);
     record::write(worker, &plan, connection, exchange);
     next
+}
+
+/// What a journey comes to; `None` where it panics. So that exchange is recorded too, and nothing else ends with it.
+async fn caught(journey: impl Future<Output = Next>) -> Option<Next> {
+    let mut journey = pin!(journey);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| journey.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }
 
 /// A key in the query is for nobody's eyes: where the record is written, stars take its place.
@@ -61,18 +87,26 @@ async fn journey(
     connection: &mut Connection,
     exchange: &mut Exchange,
 ) -> Next {
+    #[cfg(feature = "memory")]
+    crate::fault::here(crate::fault::Place::Exchange);
     // What is asked, and may it be asked like that?
     let facts = match request_facts(&exchange.head) {
         Ok(facts) => facts,
         Err(refusal) => return answer::fail(worker, plan, connection, exchange, None, refusal.into()).await,
     };
     exchange.expect(&facts);
+    if let Err(failure) = abuse::admit_request(worker, connection, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
 
     // match
     let route = match stage::matching::find(plan, exchange) {
         Ok(index) => &plan.shared.routes[index as usize],
         Err(failure) => return answer::fail(worker, plan, connection, exchange, None, failure).await,
     };
+    if let Err(failure) = handshake::check_host(plan, exchange) {
+        return answer::fail(worker, plan, connection, exchange, None, failure).await;
+    }
     let fail = async |connection: &mut Connection, exchange: &mut Exchange, failure| {
         answer::fail(worker, plan, connection, exchange, Some(route), failure).await
     };
@@ -90,9 +124,10 @@ async fn journey(
     // how much
     let _permits = match stage::limit::admit(worker, plan, route, exchange) {
         Ok(admitted) => {
-            if let Some(wait) = admitted.wait {
-                tokio::time::sleep(wait).await;
-                worker.look_at_clock();
+            if let Some(wait) = admitted.wait
+                && let Err(failure) = connection.pause(worker, wait).await
+            {
+                return fail(connection, exchange, failure).await;
             }
             admitted.permits
         }
@@ -198,13 +233,18 @@ async fn own_answer(
 impl Exchange {
     /// What becomes of the connection after this exchange, when all of the request was read.
     pub fn after(&self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) -> Next {
-        let most = plan.shared.plan.server.keep_alive_requests;
+        let server = &plan.shared.plan.server;
+        let most = server.keep_alive_requests;
         if !self.keep_alive {
             Next::Close(Close::Asked)
         } else if worker.draining.get() && !connection.admin {
             Next::Close(Close::Drain)
         } else if most > 0 && connection.exchanges >= most {
             Next::Close(Close::Requests)
+        } else if server.keep_alive_ms == 0 {
+            Next::Close(Close::KeepAliveOff)
+        } else if worker.level.get() >= Level::Idle && !connection.admin {
+            Next::Close(Close::Overload)
         } else {
             Next::KeepAlive
         }

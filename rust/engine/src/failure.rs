@@ -29,6 +29,10 @@ pub enum Cause {
     Refused(Refusal),
     /// The path can't be normalised.
     BadPath(&'static str),
+    /// Plain HTTP came to a listener for TLS.
+    PlainHttp,
+    /// Another host was asked for than the one that the connection was made for, where clients show certificates.
+    Misdirected,
     /// No route takes it.
     NoRoute,
     /// The client's address is not let in.
@@ -57,12 +61,18 @@ pub enum Cause {
     BadChunk(&'static str),
     /// The body did not come in time.
     BodyTimeout,
+    /// The body came, but too slowly.
+    BodyTooSlow,
     /// The head did not come in time.
     HeadTimeout,
     /// The client ended the connection before its request was whole.
     ClientGone,
     /// The client does not take the response.
     SendTimeout,
+    /// The client takes the response, but too slowly.
+    SendTooSlow,
+    /// There is too little memory left to serve it.
+    Overloaded,
     /// The hook refused.
     HookRefused,
     /// The hook raised.
@@ -81,6 +91,8 @@ pub enum Cause {
     ConnectFailed,
     /// No connection in time.
     ConnectTimeout,
+    /// No connection, because this process has no descriptor, port or memory for it.
+    OutOfDescriptors,
     /// A connection, but no TLS.
     TlsHandshakeFailed,
     /// The upstream's certificate is not one that is trusted for it.
@@ -105,6 +117,10 @@ pub enum Cause {
     UpstreamCut,
     /// The response's body stalled.
     UpstreamStalled,
+    /// Tidegate ends: at once, or because the time to drain is over.
+    Shutdown,
+    /// A bug in Tidegate.
+    Panicked,
 }
 
 impl Cause {
@@ -113,6 +129,8 @@ impl Cause {
         match self {
             Self::Refused(refusal) => refusal.as_str(),
             Self::BadPath(name) | Self::BadChunk(name) => name,
+            Self::PlainHttp => "plain_http",
+            Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
@@ -126,9 +144,12 @@ impl Cause {
             Self::TooManyKeys => "too_many_keys",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
+            Self::BodyTooSlow => "body_too_slow",
             Self::HeadTimeout => "head_timeout",
             Self::ClientGone => "client_gone",
             Self::SendTimeout => "send_timeout",
+            Self::SendTooSlow => "send_too_slow",
+            Self::Overloaded => "overloaded",
             Self::HookRefused => "hook_refused",
             Self::HookFailed => "hook_failed",
             Self::HookTimeout => "hook_timeout",
@@ -138,6 +159,7 @@ impl Cause {
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::OutOfDescriptors => "out_of_descriptors",
             Self::TlsHandshakeFailed => "tls_handshake_failed",
             Self::TlsCertificateRefused => "tls_certificate_refused",
             Self::UpstreamFull => "upstream_full",
@@ -150,6 +172,8 @@ impl Cause {
             Self::UnexpectedUpgrade => "unexpected_upgrade",
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamStalled => "upstream_stalled",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -157,15 +181,23 @@ impl Cause {
     pub fn status(self) -> u16 {
         match self {
             Self::Refused(refusal) => refusal.status(),
-            Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone => 400,
+            Self::BadPath(_) | Self::BadChunk(_) | Self::ClientGone | Self::PlainHttp => 400,
+            Self::Misdirected => 421,
             Self::NoRoute => 404,
             Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
             Self::Unauthorized | Self::KeyExpired => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
-            Self::BodyTimeout | Self::HeadTimeout | Self::SendTimeout => 408,
-            Self::HookUpstream => 500,
-            Self::TooManyKeys
+            Self::BodyTimeout
+            | Self::BodyTooSlow
+            | Self::HeadTimeout
+            | Self::SendTimeout
+            | Self::SendTooSlow => 408,
+            Self::HookUpstream | Self::Panicked => 500,
+            Self::Shutdown
+            | Self::TooManyKeys
+            | Self::Overloaded
+            | Self::OutOfDescriptors
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -197,6 +229,8 @@ impl Cause {
             Self::Refused(refusal) => refusal.detail(),
             Self::BadPath(_) => "The path can't be read in one way only.",
             Self::BadChunk(_) => "The body's chunks are not framed as RFC 9112 section 7.1 has it.",
+            Self::PlainHttp => "This port takes TLS; the request came in plain HTTP.",
+            Self::Misdirected => "This connection was made for another host.",
             Self::NoRoute => "No route takes this request.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
@@ -209,9 +243,14 @@ impl Cause {
             Self::TooManyInFlight | Self::TooManyKeys => "Too many requests are in flight already.",
             Self::BodyTooLarge => "The request's body is larger than is taken here.",
             Self::BodyTimeout => "The request's body did not come in time.",
+            Self::BodyTooSlow => "The request's body came too slowly.",
             Self::HeadTimeout => "The request's head did not come in time.",
             Self::ClientGone => "The request ended before it was whole.",
             Self::SendTimeout => "The response was not taken in time.",
+            Self::SendTooSlow => "The response was taken too slowly.",
+            Self::Overloaded | Self::OutOfDescriptors => {
+                "The gateway has no room for this request at present."
+            }
             Self::HookRefused => "The request was refused by policy.",
             Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
                 "The policy of this route could not be asked."
@@ -230,6 +269,8 @@ impl Cause {
                 "The upstream's answer is not valid HTTP."
             }
             Self::UpstreamCut | Self::UpstreamStalled => "The upstream's answer did not come to its end.",
+            Self::Shutdown => "The gateway ends before the answer could come to its end.",
+            Self::Panicked => "The gateway failed.",
         }
     }
 }

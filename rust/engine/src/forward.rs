@@ -6,6 +6,7 @@ mod relay;
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 use tidegate_http1::{RequestFacts, parse_response};
+use tidegate_limit::Pace;
 use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
@@ -17,6 +18,7 @@ use crate::{
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
+    grpc,
     prepare::PreparedRoute,
     tunnel,
     upstream::{Attempt, Link, Upstream, Wait},
@@ -86,7 +88,9 @@ pub async fn run(
     upstream: &Upstream,
 ) -> Next {
     let timeouts = &route.plan.timeouts;
-    let due = (timeouts.total_ms > 0).then(|| worker.now() + u64::from(timeouts.total_ms) * 1_000_000);
+    let total = (timeouts.total_ms > 0).then(|| u64::from(timeouts.total_ms) * 1_000_000);
+    let asked = if grpc::is_call(&exchange.head) { grpc::timeout(&exchange.head) } else { None };
+    let due = total.into_iter().chain(asked).min().map(|most| worker.now().saturating_add(most));
     let forward = Forward { worker, plan, route, facts, upstream, due };
     exchange.upstream = Some(upstream.name.clone());
     if route.plan.retry.attempts > 1 && !exchange.body.is_received() {
@@ -98,7 +102,13 @@ pub async fn run(
     let mut fresh = false;
     loop {
         exchange.attempts += 1;
-        let Some(mut attempt) = upstream.attempt(worker.now(), hash, &mut tried) else {
+        let mut attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        if attempt.is_none() {
+            let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
+            upstream.resolve(worker, wait, forward.bounded(timeouts.connect_ms)).await;
+            attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        }
+        let Some(mut attempt) = attempt else {
             let failure = Failure::upstream(Cause::NoEndpoint);
             return forward.give_up(connection, exchange, failure).await;
         };
@@ -119,9 +129,10 @@ pub async fn run(
         match fault.again.or_else(|| forward.again(exchange, &fault)) {
             Some(delay) => {
                 worker.metrics.retry(fault.name());
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                    worker.look_at_clock();
+                if !delay.is_zero()
+                    && let Err(failure) = connection.pause(worker, delay).await
+                {
+                    return forward.give_up(connection, exchange, failure).await;
                 }
             }
             None => return forward.give_up(connection, exchange, fault.failure).await,
@@ -226,6 +237,11 @@ impl Forward<'_> {
                     return Err(lost(failure, Some(tidegate_upstream::Cause::Reset)));
                 }
                 Received::End => return Err(lost(Failure::upstream(Cause::UpstreamCut), None)),
+                // Nothing was done with it (RFC 9113 §8.7): as if it had never been sent.
+                Received::Refused => {
+                    let failure = Failure::upstream(Cause::UpstreamReset);
+                    return Err(fault(failure, Some(tidegate_upstream::Cause::Connect), false, reused));
+                }
                 Received::Timeout(failure) => {
                     let slow = failure.cause == Cause::UpstreamTimeout;
                     return Err(lost(failure, slow.then_some(tidegate_upstream::Cause::Timeout)));
@@ -349,6 +365,9 @@ impl Forward<'_> {
                 }
             }
             match link.stream.poll_read(cx, &mut scratch) {
+                Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    Poll::Ready(Received::Refused)
+                }
                 Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Received::End),
                 Poll::Ready(Ok(read)) => Poll::Ready(Received::Bytes(read)),
                 Poll::Pending if connection.deadline.poll_passed(cx) => {
@@ -395,6 +414,7 @@ impl Forward<'_> {
         let Exchange { body, to_upstream, input, replay, response, .. } = exchange;
         let Connection { stream, deadline, .. } = connection;
         let mut moved = false;
+        let before = body.bytes;
         let relayed =
             poll_relay(cx, body, stream, &mut link.stream, to_upstream, scratch, input, |content| {
                 moved = true;
@@ -403,12 +423,20 @@ impl Forward<'_> {
         let over = match relayed {
             Poll::Pending => {
                 let timeouts = &self.route.plan.timeouts;
+                let server = &self.plan.shared.plan.server;
+                let clients = to_upstream.is_empty() && !self.holds_back(body, response);
+                let least = self.plan.shared.least_body_rate;
+                // The clock was looked at before this exchange first waited; from then on, here.
+                let now = self.worker.look_at_clock();
+                if upload.pace.note(now, body.bytes - before, clients, least) {
+                    return Poll::Ready(Err(Failure::client(Cause::BodyTooSlow)));
+                }
                 let (upstream, milliseconds) = if !to_upstream.is_empty() {
                     (true, timeouts.idle_ms)
                 } else if self.holds_back(body, response) {
                     (true, timeouts.head_ms)
                 } else {
-                    (false, self.plan.shared.plan.server.body_timeout_ms)
+                    (false, server.body_timeout_ms)
                 };
                 if upload.waits.begins(upstream, moved) {
                     deadline.set(self.bounded(milliseconds));
@@ -437,7 +465,7 @@ impl Forward<'_> {
     /// Passes on `103 Early Hints` and the like; `100 Continue` only to a client that waits for it (RFC 9110 §15.2).
     fn relay_informational(&self, exchange: &mut Exchange) {
         let wanted = exchange.response.status != 100 || self.facts.expect_continue;
-        if exchange.head.version == Version::Http11 && wanted {
+        if exchange.head.version != Version::Http10 && wanted {
             let mut out = std::mem::take(&mut exchange.to_client);
             compose::informational(exchange, &mut out);
             exchange.to_client = out;
@@ -476,8 +504,7 @@ impl Forward<'_> {
         out.extend_from_slice(&self.worker.scratch.borrow()[early]);
         out.append(&mut exchange.response_input);
         exchange.to_client = out;
-        let idle_ms = self.plan.shared.plan.server.tunnel_idle_ms;
-        tunnel::run(self.worker, connection, exchange, &mut link.stream, idle_ms).await;
+        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream).await;
         Ok(Next::Close(Close::Tunnel))
     }
 }
@@ -490,15 +517,17 @@ struct Upload {
     /// Not all of it could be sent.
     broken: bool,
     waits: Waits,
+    /// Of the client.
+    pace: Pace,
 }
 
 /// Whom a body waits for: each side has a time of its own, which begins anew with every byte.
 #[derive(Default)]
-struct Waits(Option<bool>);
+pub struct Waits(Option<bool>);
 
 impl Waits {
     /// Whether a wait begins: for another side (`receiver` or not) than the one before, or because something moved.
-    fn begins(&mut self, receiver: bool, moved: bool) -> bool {
+    pub fn begins(&mut self, receiver: bool, moved: bool) -> bool {
         self.0.replace(receiver) != Some(receiver) || moved
     }
 }
@@ -514,6 +543,7 @@ enum Heads {
 enum Received {
     Bytes(usize),
     End,
+    Refused,
     Timeout(Failure),
     ClientFault(Failure),
 }

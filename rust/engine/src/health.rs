@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use probe::{Found, ask};
 use tidegate_plan::{ActiveHealth, Address, Plan, Upstream};
 use tidegate_upstream::{Probe, Turned};
 use tokio::{
@@ -71,12 +72,15 @@ struct Manner {
 #[derive(Debug)]
 struct Running {
     manner: Manner,
-    task: AbortHandle,
+    /// It ends with this.
+    _task: Option<background::Task>,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
+#[cfg(test)]
+impl Running {
+    /// Tells one task from another.
+    fn task(&self) -> Option<usize> {
+        self._task.as_ref().map(background::Task::number)
     }
 }
 
@@ -226,11 +230,10 @@ impl State {
         if forgotten {
             self.changed();
         }
-        let Some(runtime) = background::handle() else { return };
         for (subject, manner) in wanted {
             running.entry(subject).or_insert_with_key(|subject| {
-                let task = check(Arc::downgrade(self), subject.clone(), manner.clone());
-                Running { manner, task: runtime.spawn(task).abort_handle() }
+                let (state, subject, how) = (Arc::downgrade(self), subject.clone(), manner.clone());
+                Running { manner, _task: background::spawn_local(move || check(state, subject, how)) }
             });
         }
     }
@@ -273,13 +276,18 @@ async fn check(state: Weak<State>, subject: Subject, manner: Manner) {
     let most = Duration::from_millis(u64::from(manner.active.timeout_ms.max(1)));
     loop {
         sleep_until(started + Duration::from_nanos(due)).await;
-        let asked =
-            probe::ask(&subject.target, manner.secure.as_ref(), &manner.active.probe, &manner.authority);
-        let found = timeout(most, asked).await.unwrap_or_else(|_| Err("no answer in time".into()));
+        let asked = ask(&subject.target, manner.secure.as_ref(), &manner.active.probe, &manner.authority);
+        let found = timeout(most, asked).await.unwrap_or_else(|_| Found::Bad("no answer in time".into()));
         let Some(state) = state.upgrade() else { return };
-        if let Some(turned) = probe.observe(found.is_ok()) {
+        let (turned, why) = match found {
+            Found::Good => (probe.observe(true), None),
+            Found::Bad(why) => (probe.observe(false), Some(why)),
+            // What we lack says nothing of the endpoint.
+            Found::Nothing => (None, None),
+        };
+        if let Some(turned) = turned {
             state.turn(&subject, turned);
-            tell(&subject, turned, found.err());
+            tell(&subject, turned, why);
         }
         due = probe.next_at(started.elapsed().as_nanos() as u64);
     }

@@ -7,10 +7,12 @@ use std::{
     collections::{HashMap, VecDeque},
     io::{self, PipeReader, PipeWriter, Read, Write},
     os::fd::{AsRawFd, RawFd},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::oneshot;
+
+use crate::io::tls::Facts;
 
 /// Calls that may wait for Python; beyond it a route's `on_failure` decides at once.
 const QUEUE: usize = 4096;
@@ -38,6 +40,8 @@ pub struct Call {
     pub host: Vec<u8>,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What the connection's TLS handshake has settled; `None` on plain ones.
+    pub tls: Option<Arc<Facts>>,
     /// As trusted proxies tell it.
     pub client_ip: String,
     /// The request id.

@@ -6,6 +6,7 @@
 //! [`Engine`] is the handle that the control plane holds. Each worker is a thread with its own reactor
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
+mod abuse;
 mod ai;
 mod answer;
 mod background;
@@ -14,20 +15,29 @@ mod cache;
 mod compose;
 mod connection;
 mod control;
+mod drain;
 mod exchange;
 mod explain;
 mod failure;
+#[cfg(feature = "memory")]
+pub mod fault;
 mod forward;
 mod gates;
+mod grpc;
+mod handover;
+mod handshake;
 mod health;
 pub mod hooks;
+mod http2;
 pub mod io;
 mod log;
 mod memory;
 mod metrics;
 mod prepare;
+mod pulse;
 mod record;
 mod resolve;
+mod sessions;
 mod stage;
 mod telemetry;
 mod timer;
@@ -38,7 +48,9 @@ mod worker;
 
 pub use control::{Engine, EngineError};
 pub use explain::explain;
+pub use handover::Inherited;
 pub use prepare::{PlanRejected, check};
+pub use pulse::Health;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_milliseconds() -> u64 {

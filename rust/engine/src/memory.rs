@@ -4,11 +4,12 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
 use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request, parse_request_after};
-use tidegate_message::{Known, RequestHead, ResponseHead};
+use tidegate_message::{Known, RequestHead, ResponseHead, Version};
 use tidegate_plan::ForwardedStyle;
 use tidegate_route::Captures;
 
@@ -17,6 +18,7 @@ use crate::{
     cache::Cached,
     connection::{self, Connection},
     failure::Failure,
+    io::tls::Facts,
     worker::{Worker, WorkerPlan},
 };
 
@@ -67,6 +69,8 @@ pub struct Exchange {
     pub peer_trusted: bool,
     /// Index of the listener.
     pub listener: u32,
+    /// What the connection's TLS handshake has settled; `None` on plain ones.
+    pub tls: Option<Arc<Facts>>,
     /// Who came in by a key or a password.
     pub user: String,
     /// What the cache stage left for the way back.
@@ -153,6 +157,7 @@ impl Default for Exchange {
             peer: crate::io::listen::UNIX_PEER,
             peer_trusted: false,
             listener: 0,
+            tls: None,
             user: String::new(),
             cached: None,
             keep_alive: false,
@@ -236,10 +241,21 @@ impl Exchange {
         Ok(head.is_some())
     }
 
+    /// The head was made out of an HTTP/2 stream: its line says so, as logs show it.
+    pub fn came_by_http2(&mut self) {
+        self.head.version = Version::Http2;
+        let at = self.head.target.end as usize + 1;
+        let text = Version::Http2.as_str().as_bytes();
+        if let Some(written) = self.head.bytes.get_mut(at..at + text.len()) {
+            written.copy_from_slice(text);
+        }
+    }
+
     /// Notes who is there, once the head has come.
     pub fn enter(&mut self, worker: &Worker, plan: &WorkerPlan, connection: &Connection) {
         let shared = &plan.shared;
         self.listener = connection.listening.index.get();
+        self.tls.clone_from(&connection.tls);
         self.peer = connection.peer;
         let peer = connection::peer_ip(connection);
         self.peer_trusted = shared.trusted.contains(peer);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
 use tidegate_http1::Limits;
-use tidegate_limit::{Concurrency, Quota, Table};
+use tidegate_limit::{Concurrency, LeastRate, Quota, Table};
 use tidegate_message::Field;
-use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError};
+use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError, UpstreamProtocol};
 use tidegate_route::{HeaderEdits, Rewriter, Router, Template};
 use tidegate_upstream::RetryPolicy;
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,7 +15,7 @@ use crate::{
     ai::prepare::PreparedAi,
     cache::{self, PreparedCache},
     exchange::Exchange,
-    io::tls::Client,
+    io::tls::{Client, HTTP1, HTTP2, Server},
     log::{Format, Log},
     metrics::Metrics,
     stage::auth::Auth,
@@ -33,6 +33,10 @@ pub struct Prepared {
     pub head_limits: Limits,
     /// Bounds on response heads.
     pub response_limits: Limits,
+    /// Of request bodies.
+    pub least_body_rate: LeastRate,
+    /// Of what clients take of responses.
+    pub least_send_rate: LeastRate,
     /// Peers whose word on the client is taken.
     pub trusted: CidrSet,
     /// By index of the listener; listeners with the same routes share one.
@@ -41,6 +45,8 @@ pub struct Prepared {
     pub routes: Vec<PreparedRoute>,
     /// By index of the upstream: how its connections are secured, `None` for plain ones.
     pub upstream_tls: Vec<Option<Arc<Client>>>,
+    /// By index of the listener: how its connections are secured, `None` for plain ones.
+    pub listener_tls: Vec<Option<Arc<Server>>>,
     /// By index of the limit.
     pub limits: Vec<PreparedLimit>,
     /// By index of the cap.
@@ -147,6 +153,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
         quota(limit, index)?;
     }
     upstream_names(plan)?;
+    listener_tls(plan, None)?;
     if let Some(ai) = &plan.ai {
         PreparedAi::check(ai)?;
     }
@@ -171,6 +178,7 @@ impl Prepared {
             .map(|(index, route)| PreparedRoute::new(route, index, metrics))
             .collect::<Result<_, _>>()?;
         let upstream_tls = upstream_tls(&plan, before)?;
+        let listener_tls = listener_tls(&plan, before)?;
         let limits = (plan.limits.iter().enumerate())
             .map(|(index, limit)| {
                 let identity = format!("{} {} {}", limit.name, limit.rate.tokens, limit.rate.per_ms);
@@ -223,11 +231,14 @@ impl Prepared {
                 head_bytes: server.head_bytes as usize,
                 head_fields: server.head_fields as usize,
             },
+            least_body_rate: LeastRate::new(server.abuse.min_body_rate, server.abuse.rate_grace_ms),
+            least_send_rate: LeastRate::new(server.abuse.min_send_rate, server.abuse.rate_grace_ms),
             response_limits: Limits { head_bytes: RESPONSE_HEAD_BYTES, head_fields: RESPONSE_HEAD_FIELDS },
             trusted,
             routers,
             routes,
             upstream_tls,
+            listener_tls,
             limits,
             caps,
             buckets,
@@ -275,11 +286,31 @@ fn upstream_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc
             let at = before.plan.upstreams.iter().position(|kept| kept.name == upstream.name)?;
             before.upstream_tls.get(at)?.as_ref()
         });
-        Client::new(tls, &upstream.name, kept)
+        let offered: &[&[u8]] = match upstream.protocol {
+            UpstreamProtocol::Http1 => &[HTTP1],
+            UpstreamProtocol::Http2 => &[HTTP2],
+            UpstreamProtocol::Auto => &[HTTP2, HTTP1],
+        };
+        Client::new(tls, &upstream.name, offered, kept)
             .map(Some)
             .map_err(|refused| rejected(format!("upstreams[{index}].tls.{}", refused.part), refused.why))
     };
     plan.upstreams.iter().enumerate().map(make).collect()
+}
+
+/// Listeners within TLS; sessions of those that let in the same clients go on.
+fn listener_tls(plan: &Plan, before: Option<&Prepared>) -> Result<Vec<Option<Arc<Server>>>, PlanRejected> {
+    let make = |(index, listener): (usize, &plan::Listener)| {
+        let Some(tls) = &listener.tls else { return Ok(None) };
+        let kept = before.and_then(|before| {
+            let at = before.plan.listeners.iter().position(|kept| kept.name == listener.name)?;
+            before.listener_tls.get(at)?.as_ref()
+        });
+        Server::new(tls, &listener.name, listener.http2, kept)
+            .map(Some)
+            .map_err(|refused| rejected(format!("listeners[{index}].tls.{}", refused.part), refused.why))
+    };
+    plan.listeners.iter().enumerate().map(make).collect()
 }
 
 /// One router for each set of listeners; most plans have one, beside that of the admin listener.

@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -88,6 +88,8 @@ struct Entry {
     addresses: Mutex<Arc<[SocketAddr]>>,
     changes: Arc<Changes>,
     task: Mutex<Option<AbortHandle>>,
+    /// Whether anything was found out about it, be it that there is nothing.
+    answered: AtomicBool,
 }
 
 /// How it is told that any name has changed.
@@ -95,6 +97,8 @@ struct Entry {
 struct Changes {
     generation: AtomicU64,
     told: watch::Sender<u64>,
+    /// How it is told that any name was answered for, the first time.
+    answers: watch::Sender<()>,
 }
 
 impl Resolver {
@@ -105,7 +109,11 @@ impl Resolver {
 
     /// Answers come from `source`.
     pub fn with(source: Source, pace: Pace) -> Arc<Self> {
-        let changes = Changes { generation: AtomicU64::new(0), told: watch::Sender::new(0) };
+        let changes = Changes {
+            generation: AtomicU64::new(0),
+            told: watch::Sender::new(0),
+            answers: watch::Sender::new(()),
+        };
         Arc::new(Self {
             lookups: Arc::new(Lookups::new(source)),
             names: Mutex::default(),
@@ -131,12 +139,19 @@ impl Resolver {
             addresses: Mutex::new(literal.map(|ip| SocketAddr::new(ip, port)).into_iter().collect()),
             changes: self.changes.clone(),
             task: Mutex::default(),
+            answered: AtomicBool::new(literal.is_some()),
         });
         names.insert(key, Arc::downgrade(&entry));
         drop(names);
-        if let (None, Some(runtime)) = (literal, background::handle()) {
-            let kept = keep(Arc::downgrade(&entry), self.lookups.clone(), self.pace);
-            *lock(&entry.task) = Some(runtime.spawn(kept).abort_handle());
+        if literal.is_none() {
+            match background::handle() {
+                Some(runtime) => {
+                    let kept = keep(Arc::downgrade(&entry), self.lookups.clone(), self.pace);
+                    *lock(&entry.task) = Some(runtime.spawn(kept).abort_handle());
+                }
+                // Nobody will ever find out.
+                None => entry.answered.store(true, Ordering::Release),
+            }
         }
         Name(entry)
     }
@@ -152,7 +167,19 @@ impl Resolver {
     }
 }
 
+impl Resolver {
+    /// Moves whenever a name was answered for the first time, whatever the answer.
+    pub fn answers(&self) -> watch::Receiver<()> {
+        self.changes.answers.subscribe()
+    }
+}
+
 impl Name {
+    /// Whether it was looked up, with or without success.
+    pub fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Acquire)
+    }
+
     /// All addresses, v4 and v6, in a stable order; none before the first answer.
     pub fn addresses(&self) -> Arc<[SocketAddr]> {
         lock(&self.0.addresses).clone()
@@ -203,6 +230,9 @@ async fn keep(entry: Weak<Entry>, lookups: Arc<Lookups>, pace: Pace) {
         let answer = lookups.ask(&host, &course.known).await;
         let Some(entry) = entry.upgrade() else { return };
         let pause = course.follow(&entry, answer, &pace);
+        if !entry.answered.swap(true, Ordering::AcqRel) {
+            entry.changes.answers.send_replace(());
+        }
         drop(entry);
         // A tenth more or less, so that names do not fall in step.
         tokio::time::sleep(pause.mul_f64(fastrand::f64().mul_add(0.2, 0.9))).await;

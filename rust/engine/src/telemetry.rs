@@ -7,6 +7,8 @@ use crate::{log::Log, metrics::Gauges, worker::Shared};
 /// Prometheus text.
 pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
     shared.metrics.render(&gauges(shared), out);
+    let expiries = shared.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+    crate::metrics::render_expiries(&expiries, out);
 }
 
 /// One JSON object.
@@ -25,5 +27,7 @@ fn gauges(shared: &Shared) -> Gauges {
         cache: shared.kept().map(|cache| {
             (cache.store.figures(), cache.fills.count() as u64, cache.fills.bytes())
         }),
+        overload_level: shared.overload.level().number().into(),
+        memory: (shared.overload.used(), shared.overload.budget()),
     }
 }

@@ -23,6 +23,8 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Timers {
     now: Cell<u64>,
+    /// Every deadline counts as passed.
+    cut: Cell<bool>,
     slots: RefCell<Vec<Vec<Rc<Entry>>>>,
     /// Entries of connections that have gone, still listed perhaps: the next connection takes one over with its
     /// place in the wheel, so that the wheel holds no more entries than there were connections at once.
@@ -50,6 +52,7 @@ impl Timers {
     pub fn new() -> Self {
         Self {
             now: Cell::new(0),
+            cut: Cell::new(false),
             slots: RefCell::new((0..SLOTS).map(|_| Vec::new()).collect()),
             free: RefCell::default(),
         }
@@ -80,6 +83,17 @@ impl Timers {
                 *slot = turned;
             }
         }
+    }
+
+    /// Ends every wait that there is and that there will be, as if its time were over: the worker ends.
+    pub fn cut(&self) {
+        self.cut.set(true);
+        self.wake_all();
+    }
+
+    /// Whether it has been.
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Wakes everybody who has set a deadline, be it none, so that they see that something else has changed.
@@ -134,7 +148,7 @@ impl Deadline {
 
     /// Whether it has passed; if not, the task of `cx` is woken when it does.
     pub fn poll_passed(&self, cx: &mut Context<'_>) -> bool {
-        if self.entry.due.get() <= self.timers.now.get() {
+        if self.entry.due.get() <= self.timers.now.get() || self.timers.cut.get() {
             return true;
         }
         let mut waker = self.entry.waker.borrow_mut();
@@ -213,6 +227,19 @@ mod tests {
         assert!(!passed(&deadline));
         timers.advance(Duration::from_secs(3601));
         assert!(passed(&deadline));
+    }
+
+    #[test]
+    fn a_cut_ends_every_wait_also_one_without_a_deadline() {
+        let timers = Rc::new(Timers::new());
+        let (one, other) = (timers.deadline(), timers.deadline());
+        one.set(500);
+        other.set(0);
+        assert!(!passed(&one) && !passed(&other));
+        timers.cut();
+        assert!(passed(&one) && passed(&other));
+        one.set(500);
+        assert!(passed(&one), "nothing is waited for any more");
     }
 
     #[test]

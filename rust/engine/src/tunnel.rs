@@ -5,7 +5,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{body::poll_flush, connection::Connection, exchange::Exchange, io::Stream, worker::Worker};
+use tidegate_limit::Pace;
+
+use crate::{
+    body::poll_flush,
+    connection::Connection,
+    exchange::Exchange,
+    failure::{Cause, Failure},
+    forward::Waits,
+    io::Stream,
+    worker::{Worker, WorkerPlan},
+};
 
 /// One direction of a tunnel.
 #[derive(Default)]
@@ -15,17 +25,21 @@ struct Direction {
     bytes: u64,
 }
 
-/// Relays both ways until both have ended, one has failed, or neither said anything for `idle_ms`.
+/// Relays both ways until both have ended, one has failed, neither said anything for the tunnel's idle time, or the
+/// client does not take what it is sent.
 ///
 /// The end of one direction is passed on and the other goes on, as TCP has it.
 pub async fn run(
     worker: &Worker,
+    plan: &WorkerPlan,
     connection: &mut Connection,
     exchange: &mut Exchange,
     upstream: &mut Stream,
-    idle_ms: u32,
 ) {
-    connection.deadline.set(idle_ms);
+    let server = &plan.shared.plan.server;
+    connection.deadline.set(server.tunnel_idle_ms);
+    let (mut waits, mut pace) = (Waits::default(), Pace::default());
+    let mut late = None;
     let mut up = Direction::default();
     let mut down = Direction::default();
     // What the client sent behind its request's head belongs to the other protocol.
@@ -36,17 +50,31 @@ pub async fn run(
         let before = (up.bytes, down.bytes, exchange.to_upstream.len(), exchange.to_client.len());
         let one = up.poll(cx, stream, upstream, &mut exchange.to_upstream, &mut scratch);
         let other = down.poll(cx, upstream, stream, &mut exchange.to_client, &mut scratch);
-        if before != (up.bytes, down.bytes, exchange.to_upstream.len(), exchange.to_client.len()) {
-            deadline.set(idle_ms);
+        let moved = before != (up.bytes, down.bytes, exchange.to_upstream.len(), exchange.to_client.len());
+        // What waits for the client must go out in the time that a response has, whatever it says meanwhile.
+        let blocked = !exchange.to_client.is_empty();
+        let came = down.bytes - before.1 + before.3 as u64;
+        let taken = came.saturating_sub(exchange.to_client.len() as u64);
+        if waits.begins(blocked, if blocked { taken > 0 } else { moved }) {
+            deadline.set(if blocked { server.send_timeout_ms } else { server.tunnel_idle_ms });
         }
         match (one, other) {
-            (Err(()), _) | (_, Err(())) => Poll::Ready(()),
-            (Ok(true), Ok(true)) => Poll::Ready(()),
-            _ if deadline.poll_passed(cx) => Poll::Ready(()),
-            _ => Poll::Pending,
+            (Err(()), _) | (_, Err(())) => return Poll::Ready(()),
+            (Ok(true), Ok(true)) => return Poll::Ready(()),
+            _ if deadline.poll_passed(cx) => late = blocked.then_some(Cause::SendTimeout),
+            _ if pace.note(worker.look_at_clock(), taken, blocked, plan.shared.least_send_rate) => {
+                late = Some(Cause::SendTooSlow);
+            }
+            _ => return Poll::Pending,
         }
+        Poll::Ready(())
     })
     .await;
+    if worker.timers.is_cut() {
+        exchange.failed(Failure::gateway(Cause::Shutdown));
+    } else if let Some(cause) = late {
+        exchange.failed(Failure::client(cause));
+    }
     exchange.bytes_sent = down.bytes;
     exchange.body.bytes = up.bytes;
 }

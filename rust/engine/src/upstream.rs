@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
-use tidegate_plan::{Address, Balance};
+use tidegate_plan::{Address, Balance, UpstreamProtocol};
 use tidegate_upstream::{
     Admission, Change, Cluster, EndpointSpec, EndpointState, IdlePool, Outcome, Passive, PoolLimits,
     RetryBudget, Ticket, Tried,
@@ -19,15 +19,17 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
+    abuse::descriptors::is_ours,
     exchange::Exchange,
     failure::{Cause, Failure},
     gates::{Door, Permit, Place},
     io::{
         self, ConnectFault, Stream, Target,
-        tls::{Client, Fault, Secure},
+        tls::{Client, Fault, HTTP2, Secure},
     },
     metrics::WorkerMetrics,
     resolve::Name,
+    sessions::{Opening, Sessions},
     stage,
     timer::Deadline,
     worker::{Shared, Worker, WorkerPlan},
@@ -88,6 +90,8 @@ pub struct Endpoint {
     pub slot: u32,
     secure: Option<Secure>,
     door: Option<Arc<Door>>,
+    /// HTTP/2 connections, where it may speak that.
+    sessions: Rc<Sessions>,
     /// Requests of this worker that wait at the door, and how they are told of an idle connection.
     waiting: Cell<u32>,
     returned: Notify,
@@ -108,6 +112,16 @@ pub struct Link {
     pub reused: bool,
     born: u64,
     permit: Option<Permit>,
+}
+
+/// What a request finds at an endpoint that may speak HTTP/2.
+enum Joined<'a> {
+    /// A stream of its own.
+    Link(Link),
+    /// It is the one that opens a connection.
+    Opening(Opening<'a>),
+    /// The endpoint speaks HTTP/1.1.
+    Not,
 }
 
 /// Whoever waits for a connection: until when, and whether there still is somebody.
@@ -178,6 +192,32 @@ impl Upstream {
         made
     }
 
+    /// Where there is no endpoint only because names were not answered for yet: waits for the first answer, at most
+    /// `milliseconds` (0 for no bound). A gateway that has just started has an upstream, it only does not know where.
+    pub async fn resolve(&self, worker: &Worker, wait: Wait<'_>, milliseconds: u32) {
+        wait.deadline.set(milliseconds);
+        let mut answers = self.shared.resolver.answers();
+        let waits = |member: &Member| matches!(&member.place, Site::Named(name) if !name.is_answered());
+        loop {
+            // In this order: addresses are told before it is told that there is an answer.
+            let unanswered = self.members.iter().any(waits);
+            self.refresh(worker.look_at_clock(), &worker.metrics);
+            if !unanswered || !self.endpoints.borrow().is_empty() {
+                return;
+            }
+            let mut answered = pin!(answers.changed());
+            let over = poll_fn(|cx| match answered.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(answered.is_err()),
+                Poll::Pending if wait.deadline.poll_passed(cx) || wait.is_gone(cx) => Poll::Ready(true),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            if over {
+                return;
+            }
+        }
+    }
+
     /// Whether a response of this status counts against its endpoint.
     pub fn counts_as_failure(&self, status: u16) -> bool {
         self.passive.is_some_and(|passive| passive.counts(status))
@@ -226,6 +266,9 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
         let Link { stream, born, permit, .. } = link;
+        if stream.is_single() {
+            return;
+        }
         // Somebody on another worker waits for room, and nobody here could use this connection.
         let wanted_elsewhere =
             endpoint.waiting.get() == 0 && endpoint.door.as_ref().is_some_and(|door| door.gate.waiting() > 0);
@@ -236,6 +279,20 @@ impl Upstream {
         if endpoint.waiting.get() > 0 {
             endpoint.returned.notify_one();
         }
+    }
+
+    /// Whether a connection that has just been opened is one for many streams.
+    fn speaks_http2(&self, stream: &Stream) -> bool {
+        match self.plan.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
+        }
+    }
+
+    /// Closes the connections that are kept for later requests.
+    pub fn drop_idle(&self) {
+        self.idle.borrow_mut().retain(|_, _| false);
     }
 
     /// Looks after names, health and idle connections.
@@ -320,6 +377,7 @@ impl Upstream {
             authority: member.authority.clone(),
             target,
             key,
+            sessions: Rc::default(),
             waiting: Cell::new(0),
             returned: Notify::new(),
         }
@@ -354,6 +412,11 @@ impl Attempt<'_> {
             worker.metrics.pool_hit(self.upstream.slot);
             return Ok(link);
         }
+        let opening = match self.join(worker, wait, bounded(connect_ms)).await? {
+            Joined::Link(link) => return Ok(link),
+            Joined::Opening(opening) => Some(opening),
+            Joined::Not => None,
+        };
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
@@ -380,6 +443,10 @@ impl Attempt<'_> {
             if cause == Cause::ClientGone {
                 return Failure::client(cause);
             }
+            if cause == Cause::OutOfDescriptors {
+                crate::log::tell("error", "no_descriptors", &format!("can't connect to upstreams: {why}"));
+                return Failure::gateway(cause);
+            }
             let (upstream, endpoint) = (&self.upstream.name, &self.endpoint.text);
             crate::log::tell(
                 "warn",
@@ -388,7 +455,50 @@ impl Attempt<'_> {
             );
             Failure::upstream(cause)
         })?;
-        Ok(Link { stream, reused: false, born: worker.now(), permit })
+        let born = worker.now();
+        let Some(_opening) = opening else { return Ok(Link { stream, reused: false, born, permit }) };
+        let sessions = &self.endpoint.sessions;
+        if !self.upstream.speaks_http2(&stream) {
+            sessions.found_old();
+            return Ok(Link { stream, reused: false, born, permit });
+        }
+        sessions.add(&worker.rc(), stream, self.upstream.plan.pool.idle_ms, permit);
+        let stream = sessions.stream().ok_or(Failure::upstream(Cause::ConnectFailed))?;
+        Ok(Link { stream: Stream::H2(stream), reused: false, born, permit: None })
+    }
+
+    /// Where the endpoint speaks HTTP/2: a stream on a connection that there is, be it that somebody else has
+    /// to open it first, or the right to open one.
+    async fn join(&self, worker: &Worker, wait: Wait<'_>, connect_ms: u32) -> Result<Joined<'_>, Failure> {
+        let sessions = &self.endpoint.sessions;
+        let mut set = false;
+        loop {
+            if self.upstream.plan.protocol == UpstreamProtocol::Http1 || sessions.is_old() {
+                return Ok(Joined::Not);
+            }
+            if let Some(stream) = sessions.stream() {
+                worker.metrics.pool_hit(self.upstream.slot);
+                let stream = Stream::H2(stream);
+                return Ok(Joined::Link(Link { stream, reused: true, born: worker.now(), permit: None }));
+            }
+            if let Some(opening) = sessions.begin() {
+                return Ok(Joined::Opening(opening));
+            }
+            if !std::mem::replace(&mut set, true) {
+                wait.deadline.set(connect_ms);
+            }
+            let mut opened = pin!(sessions.opened());
+            poll_fn(|cx| match opened.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Ok(())),
+                Poll::Pending if wait.deadline.poll_passed(cx) => {
+                    Poll::Ready(Err(Failure::upstream(Cause::ConnectTimeout)))
+                }
+                Poll::Pending if wait.is_gone(cx) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
+                Poll::Pending => Poll::Pending,
+            })
+            .await?;
+            worker.look_at_clock();
+        }
     }
 
     /// Waits for room at the endpoint's door, or for a connection that comes back.
@@ -480,6 +590,7 @@ impl Drop for Attempt<'_> {
 impl ConnectFault {
     fn cause(&self) -> Cause {
         match self {
+            Self::Connect(error) if is_ours(error) => Cause::OutOfDescriptors,
             Self::Connect(_) => Cause::ConnectFailed,
             Self::Tls(Fault::Certificate(_)) => Cause::TlsCertificateRefused,
             Self::Tls(Fault::Failed(_)) => Cause::TlsHandshakeFailed,

@@ -34,11 +34,26 @@ impl Variables<'_> {
         }
     }
 
-    /// `http`, or what a trusted proxy says.
+    /// `https` within TLS, else `http`; or what a trusted proxy says.
     pub fn scheme(&self) -> &'static [u8] {
         match self.exchange.head.known(Known::XForwardedProto) {
             Some(told) if self.exchange.peer_trusted && told.eq_ignore_ascii_case(b"https") => b"https",
+            Some(told) if self.exchange.peer_trusted && told.eq_ignore_ascii_case(b"http") => b"http",
+            _ if self.exchange.tls.is_some() => b"https",
             _ => b"http",
+        }
+    }
+
+    /// What the TLS handshake has settled; empty on plain connections.
+    fn tls(&self, variable: Variable) -> &str {
+        let Some(facts) = &self.exchange.tls else { return "" };
+        match variable {
+            Variable::TlsVersion => facts.version,
+            Variable::TlsCipher => facts.cipher,
+            Variable::TlsClientSubject => facts.subject(),
+            Variable::TlsClientSan => facts.san(),
+            Variable::TlsClientVerified => facts.verified(),
+            _ => &facts.sni,
         }
     }
 }
@@ -83,6 +98,12 @@ impl tidegate_route::Variables for Variables<'_> {
                 drop(write!(out, "{}.{:03}", since.as_secs(), since.subsec_millis()));
             }
             Variable::Protocol => out.extend_from_slice(head.version.as_str().as_bytes()),
+            Variable::TlsVersion
+            | Variable::TlsCipher
+            | Variable::TlsClientSubject
+            | Variable::TlsClientSan
+            | Variable::TlsClientVerified
+            | Variable::Sni => out.extend_from_slice(self.tls(variable).as_bytes()),
             Variable::Dollar => out.push(b'$'),
         }
     }

@@ -4,10 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
@@ -25,17 +26,22 @@ use tokio::{
 };
 
 use crate::{
+    abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
     connection::{self, Connection},
+    drain::{self, LetGo},
     exchange::Exchange,
     gates::Gates,
+    handover::Serving,
+    handshake::Turns,
     health::Health,
     hooks::Hooks,
-    io::listen::{Accepted, Acceptor, Bound},
+    io::listen::{Accepted, Acceptor, Bound, Detached},
     log::{Lines, Log},
-    metrics::{Metrics, WorkerMetrics},
+    metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
+    pulse::{Deaths, Pulse},
     resolve::Resolver,
     timer::{TICK, Timers},
     upstream::Upstream,
@@ -67,14 +73,24 @@ pub struct Shared {
     pub gates: Gates,
     /// Client connections of each worker, each on a cache line of its own.
     pub loads: Vec<Load>,
+    /// How the workers' threads are.
+    pub pulse: Pulse,
+    /// What is served, for a worker that begins anew.
+    pub serving: Mutex<Serving>,
     /// Those among them that came to admin listeners.
     pub admin_connections: AtomicUsize,
     /// The number of the plan that runs.
     pub generation: AtomicU64,
     /// Bytes of large request bodies that are held in memory.
     pub held_bodies: AtomicU64,
+    /// What bounds clients.
+    pub bounds: abuse::Bounds,
+    /// How full memory is.
+    pub overload: abuse::Overload,
     /// Whether connections are being let go.
     pub draining: AtomicBool,
+    /// Until when the certificates of the plan that runs are valid.
+    pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
     /// What the plan that runs keeps of answers.
@@ -108,6 +124,12 @@ impl Shared {
         self.loads.iter().map(|load| load.0.load(Ordering::Relaxed)).sum()
     }
 
+    /// What is served.
+    pub fn serving(&self) -> MutexGuard<'_, Serving> {
+        // Nothing under the lock can panic between two stores that belong together.
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Those among them that are traffic.
     pub fn traffic_connections(&self) -> usize {
         self.connections().saturating_sub(self.admin_connections.load(Ordering::Relaxed))
@@ -121,7 +143,7 @@ pub enum Message {
         /// The plan.
         prepared: Arc<Prepared>,
         /// New listening sockets, by index of their listener in the plan.
-        bound: Vec<(u32, Bound)>,
+        bound: Vec<(u32, Vec<Bound>)>,
         /// Told once it is done.
         done: SyncSender<()>,
     },
@@ -130,10 +152,15 @@ pub enum Message {
         /// The listener's name.
         listener: Arc<str>,
         /// The connection.
-        accepted: Accepted,
+        accepted: Detached,
+        /// How it counts.
+        place: ClientPlace,
     },
     /// Accepts nothing more and lets connections go as they become idle.
-    Drain,
+    Drain {
+        /// To another process, which accepts from the same sockets. Admin listeners are left to it too.
+        handed_over: bool,
+    },
     /// Ends at once.
     Stop,
 }
@@ -156,14 +183,28 @@ pub struct Worker {
     pub key_text: RefCell<Vec<u8>>,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
+    /// When handshakes may begin.
+    pub handshakes: Turns,
     /// Whether connections are let go as they become idle.
+    /// Whether connections are let go after their request, and as they become idle.
     pub draining: Cell<bool>,
+    /// Which idle connections are closed meanwhile.
+    pub let_go: Cell<LetGo>,
+    /// What is given up for want of memory, as of the last tick.
+    pub level: Cell<abuse::Level>,
     now: Cell<u64>,
     plan: RefCell<Rc<WorkerPlan>>,
+    myself: Weak<Self>,
+    /// How a stream's task is started.
+    serve_stream: RefCell<Option<ServeStream>>,
     #[allow(clippy::vec_box)] // they move between here and connections' futures as one pointer
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
+    /// A task that all of the worker needs has panicked.
+    broken: Notify,
 }
+
+type ServeStream = Box<dyn Fn(Connection)>;
 
 /// A plan as one worker runs it.
 pub struct WorkerPlan {
@@ -215,9 +256,22 @@ impl Worker {
         }
     }
 
+    /// Gives memory and connections back that are only kept for later requests.
+    pub fn give_back(&self) {
+        self.exchanges.take();
+        for upstream in &self.plan().upstreams {
+            upstream.drop_idle();
+        }
+    }
+
     /// The value of `Date` (RFC 9110 §6.6.1), made anew once a second.
     pub fn date(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.date.borrow().text);
+    }
+
+    /// Client connections of this worker.
+    pub fn connections(&self) -> usize {
+        self.shared.loads[self.index].0.load(Ordering::Relaxed)
     }
 
     /// A connection has gone, or could not be started.
@@ -225,6 +279,21 @@ impl Worker {
         self.shared.loads[self.index].0.fetch_sub(1, Ordering::Relaxed);
         if admin {
             self.shared.admin_connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The worker, for tasks of their own.
+    ///
+    /// # Panics
+    /// Never: whoever borrows a worker borrows it from an `Rc`.
+    pub fn rc(&self) -> Rc<Self> {
+        self.myself.upgrade().expect("a worker lives in an Rc")
+    }
+
+    /// Serves one stream of a connection that carries many, in a task of its own.
+    pub fn serve_stream(&self, stream: Connection) {
+        if let Some(serve) = &*self.serve_stream.borrow() {
+            serve(stream);
         }
     }
 
@@ -247,18 +316,54 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to stop.
-pub fn run(index: usize, shared: Arc<Shared>, prepared: Arc<Prepared>, inbox: UnboundedReceiver<Message>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
+/// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
+/// their queues waits for it. One that does so again and again gives up, and the process ends.
+pub fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    prepared: Arc<Prepared>,
+    mut inbox: UnboundedReceiver<Message>,
+) {
+    let mut deaths = Deaths::default();
+    let mut prepared = prepared;
+    loop {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
+                shared.pulse.give_up();
+                return;
+            }
+        };
+        let local = LocalSet::new();
+        let again = deaths.any();
+        let life = main(index, shared.clone(), prepared.clone(), &mut inbox, again);
+        let ended = catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, life)));
+        // Whatever is still open is cut when the local set goes.
+        drop(local);
+        if matches!(ended, Ok(End::Stopped)) {
             return;
         }
-    };
-    let local = LocalSet::new();
-    local.block_on(&runtime, main(index, shared, prepared, inbox));
-    // Whatever is still open is cut when the local set goes.
+        shared.metrics.worker(index).restarted();
+        if deaths.too_many() {
+            let text = format!("worker {index} panics again and again: the process ends");
+            crate::log::tell("error", "worker_lost", &text);
+            shared.pulse.give_up();
+            return;
+        }
+        let text = format!("worker {index} panicked and begins anew; this is a bug in Tidegate");
+        crate::log::tell("error", "worker_restarted", &text);
+        prepared = shared.serving().prepared.clone().unwrap_or(prepared);
+    }
+}
+
+/// How a worker's own task ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it was told to.
+    Stopped,
+    /// A task that all of it needs has panicked.
+    Broken,
 }
 
 /// A worker's own task: what it is told, and the ticks of its wheel.
@@ -266,10 +371,12 @@ pub async fn main(
     index: usize,
     shared: Arc<Shared>,
     prepared: Arc<Prepared>,
-    mut inbox: UnboundedReceiver<Message>,
-) {
+    inbox: &mut UnboundedReceiver<Message>,
+    again: bool,
+) -> End {
     let metrics = shared.metrics.worker(index);
-    let worker = Rc::new(Worker {
+    let worker = Rc::new_cyclic(|myself| Worker {
+        myself: myself.clone(),
         index,
         metrics,
         timers: Rc::new(Timers::new()),
@@ -277,16 +384,29 @@ pub async fn main(
         small: RefCell::default(),
         key_text: RefCell::default(),
         batches: Batches::default(),
+        handshakes: Turns::default(),
         draining: Cell::new(false),
+        let_go: Cell::new(LetGo::None),
+        level: Cell::default(),
         now: Cell::new(shared.now()),
         plan: RefCell::new(Rc::new(WorkerPlan::new(prepared, None, &shared, index))),
         exchanges: RefCell::default(),
+        serve_stream: RefCell::default(),
         date: RefCell::default(),
+        broken: Notify::new(),
         shared,
     });
     worker.set_date();
     let serve = spawner(worker.clone());
     let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let turns = worker.clone();
+    tokio::task::spawn_local(async move { turns.handshakes.keep().await });
+    if again {
+        listeners.reopen();
+        if worker.shared.draining.load(Ordering::Relaxed) {
+            drain::begin(&worker, false);
+        }
+    }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -301,28 +421,39 @@ pub async fn main(
                     worker.plan.replace(Rc::new(next));
                     let _ = done.send(());
                 }
-                Some(Message::Serve { listener, accepted }) => match listeners.listening(listener) {
-                    Some(listening) => serve(accepted, listening),
-                    None => worker.uncount(false),
-                },
-                Some(Message::Drain) => {
-                    worker.draining.set(true);
-                    listeners.drain();
-                    worker.timers.wake_all();
+                Some(Message::Serve { listener, accepted, place }) => {
+                    match (listeners.listening(listener), accepted.attach()) {
+                        (Some(listening), Ok(accepted)) => serve(accepted, listening, place),
+                        _ => worker.uncount(false),
+                    }
+                }
+                Some(Message::Drain { handed_over }) => {
+                    listeners.drain(handed_over);
+                    drain::begin(&worker, handed_over);
                 }
                 Some(Message::Stop) | None => break,
             },
             _ = ticks.tick() => tick(&worker),
+            () = worker.broken.notified() => return End::Broken,
         }
     }
+    drain::cut(&worker).await;
     if let Some(lines) = &mut *worker.plan().lines.borrow_mut() {
         lines.flush();
     }
+    End::Stopped
 }
 
 fn tick(worker: &Worker) {
+    #[cfg(feature = "memory")]
+    {
+        crate::fault::here(crate::fault::Place::Worker);
+        crate::fault::here(crate::fault::Place::Stuck);
+    }
+    worker.shared.pulse.beat(worker.index, worker.shared.now());
     worker.timers.advance(worker.shared.started.elapsed());
     worker.set_date();
+    abuse::follow(worker);
     let plan = worker.plan();
     let now = worker.look_at_clock();
     for cluster in &plan.upstreams {
@@ -373,31 +504,44 @@ impl WorkerPlan {
 }
 
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(Accepted, Rc<Listening>)>;
+type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
 
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
-    Rc::new(move |accepted, listening| {
+    let (streams, weak) = (slots.clone(), worker.myself.clone());
+    let serve_stream = move |connection| {
+        if let Some(worker) = weak.upgrade() {
+            let task = connection::Task::new(worker, connection, streams.clone(), connection::serve);
+            tokio::task::spawn_local(task);
+        }
+    };
+    worker.serve_stream.replace(Some(Box::new(serve_stream)));
+    Rc::new(move |accepted, listening, place| {
         let plan = worker.plan();
         let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-        let (Some(listener), Ok((stream, peer))) = (listener, accepted.attach()) else {
+        let Some(listener) = listener else {
             worker.uncount(false);
             return;
         };
+        let Accepted { stream, peer } = accepted;
         if listener.admin {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
         let deadline = worker.timers.deadline();
-        deadline.set(plan.shared.plan.server.keep_alive_ms);
+        deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
             stream,
             peer,
             listening,
             exchanges: 0,
             expects_proxy: listener.proxy_protocol,
+            expects_http2: listener.http2,
+            expects_tls: listener.tls.is_some(),
+            tls: None,
             admin: listener.admin,
             deadline,
+            place,
         };
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
@@ -430,7 +574,7 @@ struct Listeners {
 
 impl Listeners {
     /// Goes over to the listeners of another plan. `true`: one of the old ones has gone.
-    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Bound)>) -> bool {
+    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Vec<Bound>)>) -> bool {
         let before = self.open.len();
         let listeners = &prepared.plan.listeners;
         self.open.retain(|name, listening| {
@@ -447,8 +591,9 @@ impl Listeners {
         let one_has_gone = self.open.len() < before;
         for (index, bound) in bound {
             let listener = &listeners[index as usize];
-            match Acceptor::new(bound) {
-                Ok(acceptor) => self.open(&listener.name, listener.admin, index, acceptor),
+            let acceptors: std::io::Result<Vec<_>> = bound.into_iter().map(Acceptor::new).collect();
+            match acceptors {
+                Ok(acceptors) => self.open(&listener.name, listener.admin, index, acceptors),
                 Err(error) => {
                     let text = format!("listener {}: {error}", listener.name);
                     crate::log::tell("error", "listener", &text);
@@ -458,18 +603,34 @@ impl Listeners {
         one_has_gone
     }
 
-    fn open(&mut self, name: &str, admin: bool, index: u32, acceptor: Acceptor) {
+    fn open(&mut self, name: &str, admin: bool, index: u32, acceptors: Vec<Acceptor>) {
         let name: Arc<str> = name.into();
         let listening =
             Listening { index: Cell::new(index), name: name.clone(), admin, closed: Notify::new() };
         let listening = Rc::new(listening);
-        tokio::task::spawn_local(accept(
-            self.worker.clone(),
-            self.serve.clone(),
-            listening.clone(),
-            acceptor,
-        ));
+        for acceptor in acceptors {
+            let (worker, serve) = (self.worker.clone(), self.serve.clone());
+            tokio::task::spawn_local(accept(worker, serve, listening.clone(), acceptor));
+        }
         self.open.insert(name, listening);
+    }
+
+    /// Opens the sockets anew that this worker had before it panicked.
+    fn reopen(&mut self) {
+        let worker = self.worker.clone();
+        let (index, workers) = (worker.index, worker.shared.loads.len());
+        let serving = worker.shared.serving();
+        let Some(prepared) = serving.prepared.clone() else { return };
+        let mut bound = Vec::new();
+        for (at, held) in serving.held.iter().enumerate() {
+            match held.of_worker(index, workers) {
+                Ok(sockets) if sockets.is_empty() => {}
+                Ok(sockets) => bound.push((at as u32, sockets)),
+                Err(error) => crate::log::tell("error", "listener", &format!("worker {index}: {error}")),
+            }
+        }
+        drop(serving);
+        self.change(&prepared, bound);
     }
 
     /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
@@ -483,20 +644,24 @@ impl Listeners {
         Some(Rc::new(Listening { index, name, admin: false, closed: Notify::new() }))
     }
 
-    /// Closes all but the admin listeners.
-    fn drain(&mut self) {
+    /// Closes all, but for the admin listeners where they are not handed over.
+    fn drain(&mut self, handed_over: bool) {
         self.open.retain(|_, listening| {
-            if !listening.admin {
+            let stays = listening.admin && !handed_over;
+            if !stays {
                 listening.closed.notify_one();
             }
-            listening.admin
+            stays
         });
     }
 }
 
 /// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
 async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
+    let _alarm = Alarm(&worker);
     loop {
+        #[cfg(feature = "memory")]
+        crate::fault::here(crate::fault::Place::Accept);
         let accepted = tokio::select! {
             biased;
             accepted = acceptor.accept() => accepted,
@@ -504,6 +669,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
                 while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
                     place(&worker, &serve, &listening, accepted);
                 }
+                listening.closed.notify_one(); // for the listener's next socket, where there are several
                 return;
             }
         };
@@ -511,12 +677,23 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             Ok(accepted) => place(&worker, &serve, &listening, accepted),
             Err(error) => {
                 worker.metrics.accept_failed();
-                if out_of_descriptors(&error) {
+                if abuse::descriptors::is_short(&error) {
                     let text = format!("can't accept: {error}; raise the limit on open files");
                     crate::log::tell("error", "descriptors", &text);
                     tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
                 }
             }
+        }
+    }
+}
+
+/// Ends the worker where the task panics that it stands in: a listener that nobody accepts from is worse than connections that are cut.
+struct Alarm<'a>(&'a Worker);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.notify_one();
         }
     }
 }
@@ -534,30 +711,36 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
-    let most = worker.plan().shared.plan.server.max_connections as usize;
-    // Whoever looks after a full gateway must see that it is full.
-    if !listening.admin && shared.traffic_connections() >= most {
-        worker.metrics.refusal("too_many_connections");
-        answer::turn_away(accepted);
-        return;
-    }
+    let admitted = match listening.admin {
+        true => Ok(ClientPlace::default()),
+        false => abuse::admit_connection(shared, &worker.plan().shared, &accepted),
+    };
+    let place = match admitted {
+        Ok(place) => place,
+        Err(crowd) => {
+            worker.metrics.refusal(crowd.as_str());
+            let plan = worker.plan();
+            let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
+            // Within TLS an answer would cost a handshake, which is what there is no room for.
+            if listener.is_some_and(|listener| listener.tls.is_none()) {
+                answer::turn_away(accepted, crowd);
+            }
+            return;
+        }
+    };
     let target = lighter_of_two(shared, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
-        serve(accepted, listening.clone());
+        serve(accepted, listening.clone(), place);
         return;
     }
     let sent = accepted.detach().is_ok_and(|accepted| {
-        let message = Message::Serve { listener: listening.name.clone(), accepted };
+        let message = Message::Serve { listener: listening.name.clone(), accepted, place };
         shared.inboxes[target].send(message).is_ok()
     });
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn out_of_descriptors(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// The accepting worker, unless another one chosen at random has clearly less to do.

@@ -12,6 +12,7 @@ pub mod dialects;
 pub mod differential;
 pub mod frames;
 pub mod guard;
+pub mod http2;
 pub mod plan;
 pub mod proxy_protocol;
 pub mod reader;
@@ -27,7 +28,7 @@ pub mod streams;
 pub type Run = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Run); 13] = [
+pub const TARGETS: [(&str, Run); 14] = [
     ("request_head", request_head::run),
     ("response_head", response_head::run),
     ("chunk", chunk::run),
@@ -41,6 +42,7 @@ pub const TARGETS: [(&str, Run); 13] = [
     ("streams", streams::run),
     ("frames", frames::run),
     ("guard", guard::run),
+    ("http2", http2::run),
 ];
 
 /// The body of a binary that drives one target: libFuzzer's under `cargo fuzz`, the smoke loop's otherwise.

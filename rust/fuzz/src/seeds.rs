@@ -25,6 +25,7 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
         "body" => goldens("request").into_iter().map(|seed| seed[1..].to_vec()).collect(),
         "sse" | "frames" => streams().into_iter().map(|seed| seed[1..].to_vec()).collect(),
         "guard" => texts(),
+        "http2" => connections(),
         _ => Vec::new(),
     };
     if name != "plan" {
@@ -121,6 +122,50 @@ fn texts() -> Vec<Vec<u8>> {
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()
+}
+
+/// Both sides of HTTP/2 connections behind the byte that chooses; see [`crate::http2`].
+fn connections() -> Vec<Vec<u8>> {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // GET / of http://a, with literals of every sort; trailers; a status.
+    let request =
+        [&b"\x82\x86\x84\x41\x01a"[..], b"\x40\x01x\x01y", b"\x0f\x11\x03a=b", b"\x10\x02te\x08trailers"]
+            .concat();
+    let websocket = b"\x02\x07CONNECT\x00\x09:protocol\x09websocket\x86\x84\x41\x01a";
+    let length = [&request[..], b"\x0f\x0d\x013"].concat();
+    let response = b"\x88\x40\x01x\x82\xf3\xff\x0f\x0d\x013";
+    let mut seeds = Vec::new();
+    for cut in [0_u8, 6, 254] {
+        let side = |client: u8, frames: &[Vec<u8>]| [&[cut | client][..], &frames.concat()].concat();
+        seeds.push(side(0, &[frame(1, 5, 1, &request), frame(1, 5, 3, b"\x82\x86\x84\xbe\xbf")]));
+        seeds.push(side(0, &[frame(1, 4, 1, &request), frame(0, 0, 1, b"abc"), frame(1, 5, 1, b"\xbe")]));
+        seeds.push(side(0, &[frame(1, 4, 1, &length), frame(0, 9, 1, b"\x02abc\0\0")]));
+        seeds.push(side(
+            0,
+            &[frame(1, 0, 1, &request[..5]), frame(9, 4, 1, &request[5..]), frame(8, 0, 1, &[0, 0, 1, 0])],
+        ));
+        seeds.push(side(
+            0,
+            &[frame(1, 4, 1, websocket), frame(0, 1, 1, b"raw"), frame(3, 0, 1, &[0, 0, 0, 8])],
+        ));
+        seeds.push(side(0, &[frame(4, 0, 0, b"\0\x04\0\0\0\x02\0\x01\0\0\0\0"), frame(6, 0, 0, &[7; 8])]));
+        seeds.push(side(
+            1,
+            &[frame(1, 4, 1, response), frame(0, 1, 1, b"abc"), frame(1, 4, 3, b"\x48\x03100")],
+        ));
+        seeds.push(side(
+            1,
+            &[frame(1, 4, 1, b"\x48\x03103"), frame(1, 4, 1, b"\x89"), frame(1, 5, 1, b"\0\x01a\x01b")],
+        ));
+        seeds.push(side(
+            1,
+            &[frame(1, 4, 3, b"\x88"), frame(0, 0, 3, b"abc"), frame(0, 1, 3, b""), frame(7, 0, 0, &[0; 8])],
+        ));
+    }
+    seeds
 }
 
 fn proxy_headers() -> Vec<Vec<u8>> {

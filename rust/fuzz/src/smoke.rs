@@ -12,7 +12,7 @@ use crate::{Run, TARGETS, seeds};
 /// Inputs grow no further than this.
 const LARGEST: usize = 16 * 1024;
 
-/// What mutations insert: the bytes on which readings of HTTP differ, then those of JSON and of event streams.
+/// What mutations insert: the bytes on which readings of HTTP differ, then those of JSON, of event streams and of HTTP/2.
 const WORDS: &[&[u8]] = &[
     b"\r\n",
     b"\n",
@@ -70,6 +70,12 @@ const WORDS: &[&[u8]] = &[
     b"[pii_1]",
     b"4111 1111 1111 1111",
     b"a@b.example",
+    b"\0\0\0\x01\x05\0\0\0\x05",
+    b"\0\0\x01\0\x01\0\0\0\x01x",
+    b"\0\0\x04\x08\0\0\0\0\x01\0\0\x01\0",
+    b"\x82\x86\x84\x41\x01a",
+    b"\x40\x01a\x01b",
+    b"\xbe",
 ];
 
 /// Runs the targets called `names`, or all; for the arguments see the usage text.

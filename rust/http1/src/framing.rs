@@ -55,7 +55,7 @@ pub fn request_facts(head: &RequestHead) -> Result<RequestFacts, Refusal> {
     let body = length.unwrap_or(BodyLength::None);
     let wants_continue = seen.expectation(head)?;
     let options = seen.options(&head.bytes, &head.fields).ok_or(Refusal::TooManyConnectionOptions)?;
-    let modern = head.version == Version::Http11;
+    let modern = head.version != Version::Http10;
     let empty = matches!(body, BodyLength::None | BodyLength::Exact(0));
     Ok(RequestFacts {
         body,
@@ -215,7 +215,7 @@ struct Options {
 impl Options {
     /// RFC 9112 §9.3: `close` wins; without it 1.1 stays open, and 1.0 where it asks for that.
     fn keep_alive(&self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep_alive)
+        !self.close && (version != Version::Http10 || self.keep_alive)
     }
 }
 

@@ -185,6 +185,18 @@ impl Accounts {
         Ok(Reservation::new(Arc::clone(&self.entries), held))
     }
 
+    /// Books what was spent elsewhere: an account's name, a moment, and how much. What was spent in a window that is over, or on an
+    /// account that is not here, is passed over. Times are milliseconds since 1970.
+    pub fn book(&self, spent: &[(String, u64, u64)], now_ms: u64) {
+        let known: HashMap<&str, &Arc<Account>> =
+            self.entries.iter().map(|entry| (entry.account.name(), &entry.account)).collect();
+        for (name, at_ms, amount) in spent {
+            if let Some(account) = known.get(name.as_str()) {
+                account.book(*at_ms, *amount, now_ms);
+            }
+        }
+    }
+
     /// What one account has at `now_ms`; `None` for an index that does not exist.
     pub fn view(&self, index: u32, now_ms: u64) -> Option<View> {
         let entry = self.entry(index)?;

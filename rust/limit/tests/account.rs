@@ -369,3 +369,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_spent_elsewhere_is_booked_into_the_window_that_it_was_spent_in() {
+    let accounts = Accounts::new(
+        &[
+            spec("minute", Metric::Usd, 1000, Window::Minute),
+            spec("ever", Metric::Usd, 1000, Window::None),
+            spec("now", Metric::InFlight, 1000, Window::None),
+        ],
+        None,
+    );
+    let spent = |name: &str, at| (name.to_owned(), at, 7);
+    accounts.book(
+        &[
+            spent("minute", NOW),
+            spent("minute", NOW - MINUTE),
+            spent("ever", NOW),
+            spent("ever", NOW - MINUTE),
+            spent("now", NOW),
+            spent("nobody's", NOW),
+        ],
+        NOW,
+    );
+    let seen: Vec<_> = (0..3).map(|index| has(&accounts, index, NOW)).collect();
+    assert_eq!(seen, [(7, 0), (14, 0), (0, 0)]);
+}

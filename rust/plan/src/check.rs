@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Plan, SCHEMA, check_ai, check_cache};
+use crate::{Action, Memory, Plan, SCHEMA, check_ai, check_cache};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     require((1..=1 << 24).contains(&plan.server.limit_keys), "server.limit_keys", || {
         "must be 1 to 16777216".into()
     })?;
+    if let Memory::Share { percent } = plan.server.abuse.memory {
+        require((1..=100).contains(&percent), "server.abuse.memory.percent", || "must be 1 to 100".into())?;
+    }
     for (at, route) in plan.routes.iter().enumerate() {
         let here = |part: &str| format!("routes[{at}].{part}");
         indices(&route.listeners, plan.listeners.len(), &here("listeners"))?;
@@ -80,7 +83,7 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
                 require(ai.is_some(), "ai", || "an AI route needs it".into())?;
                 indices(&on.guards, ai.map_or(0, |ai| ai.guards.len()), &here("action.guards"))?;
             }
-            Action::Builtin { .. } => {}
+            Action::Builtin { .. } | Action::Https { .. } => {}
         }
     }
     if let Some(ai) = &plan.ai {
@@ -94,6 +97,13 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require(names.insert(&listener.name), &format!("listeners[{at}].name"), || {
             format!("{:?} names another listener already", listener.name)
         })?;
+        if let Some(tls) = &listener.tls {
+            let here = |part: &str| format!("listeners[{at}].tls.{part}");
+            require(!tls.certificates.is_empty(), &here("certificates"), || "needs at least one".into())?;
+            require(matches!(tls.tickets_s, 0 | 60..=43_200), &here("tickets_s"), || {
+                "must be 0 or 60 to 43200".into()
+            })?;
+        }
     }
     for (at, upstream) in plan.upstreams.iter().enumerate() {
         require(!upstream.endpoints.is_empty(), &format!("upstreams[{at}].endpoints"), || {

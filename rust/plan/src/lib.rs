@@ -6,6 +6,7 @@
 //! A plan crosses once, as JSON. Every key must be there and none other may be; indices are dense and
 //! point into the plan's own lists. `tests/golden/plan` holds configurations and their plans side by side.
 
+mod abuse;
 mod access_log;
 mod address;
 mod ai;
@@ -21,8 +22,10 @@ mod route;
 mod secret;
 mod server;
 mod template;
+mod tls;
 mod upstream;
 
+pub use abuse::{Abuse, Memory};
 pub use access_log::{AccessLog, LogFormat, LogSink};
 pub use address::Address;
 pub use ai::{
@@ -46,9 +49,10 @@ pub use route::{
 pub use secret::Secret;
 pub use server::{ForwardedStyle, RequestId, Server};
 pub use template::{Part, Template, Variable};
+pub use tls::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 pub use upstream::{
     ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamTls,
+    Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 use serde::Deserialize;

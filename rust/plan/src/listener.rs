@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Address;
+use crate::{Address, ListenerTls};
 
 /// One listening socket.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -14,6 +14,10 @@ pub struct Listener {
     pub address: Address,
     /// Whether every connection must open with a PROXY protocol header (v1 or v2), from trusted proxies only.
     pub proxy_protocol: bool,
+    /// Whether HTTP/2 is spoken: offered within TLS, and taken from clients that begin with its preface.
+    pub http2: bool,
     /// Whether it is the admin listener: not logged, not counted as traffic, open while draining.
     pub admin: bool,
+    /// How its connections are secured; `null` for plain ones.
+    pub tls: Option<ListenerTls>,
 }

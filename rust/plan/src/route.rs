@@ -183,6 +183,11 @@ pub enum Action {
     Redirect(Redirect),
     /// A fixed response.
     Respond(Respond),
+    /// The same over TLS: 308 to `https://`, with the host, path and query that were asked for.
+    Https {
+        /// The port there; 443 is not written out.
+        port: u16,
+    },
     /// Something that the engine itself knows.
     Builtin {
         /// What.

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::Abuse;
+
 /// Bounds and manners that all listeners share. Times are milliseconds, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -10,6 +12,8 @@ pub struct Server {
     pub head_bytes: u32,
     /// More field lines than this are refused with 431.
     pub head_fields: u32,
+    /// From a connection to the end of its TLS handshake, else it is closed.
+    pub handshake_timeout_ms: u32,
     /// From the first byte of a request to the end of its head, else 408.
     pub head_timeout_ms: u32,
     /// Between two reads of a request body, else 408.
@@ -20,6 +24,8 @@ pub struct Server {
     pub keep_alive_ms: u32,
     /// Requests on one connection before it is closed; 0 for no bound.
     pub keep_alive_requests: u32,
+    /// Streams that an HTTP/2 connection may have open at once.
+    pub max_streams: u32,
     /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
     pub tunnel_idle_ms: u32,
     /// How long a drain waits for exchanges under way before it cuts them.
@@ -42,6 +48,8 @@ pub struct Server {
     pub merge_slashes: bool,
     /// The most keys that each of the limit tables holds.
     pub limit_keys: u32,
+    /// What clients may cost.
+    pub abuse: Abuse,
 }
 
 /// Which fields tell the upstream about the client.

@@ -83,6 +83,18 @@ pub enum Variable {
     Time,
     /// `HTTP/1.1`.
     Protocol,
+    /// `TLSv1.3` or `TLSv1.2`; this and the next five are nothing on plain connections.
+    TlsVersion,
+    /// As IANA names the suite: `TLS_AES_128_GCM_SHA256`.
+    TlsCipher,
+    /// The subject of the client's certificate as RFC 4514 writes it; nothing where it has shown none.
+    TlsClientSubject,
+    /// The alternative names of the client's certificate: `DNS:a.example.com,URI:spiffe://a`.
+    TlsClientSan,
+    /// `success` where the client has shown a certificate, else `none`.
+    TlsClientVerified,
+    /// The name that the client asked for in its handshake, lower case.
+    Sni,
     /// A dollar sign.
     Dollar,
 }

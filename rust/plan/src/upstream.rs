@@ -14,6 +14,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How one is chosen.
     pub balance: Balance,
+    /// Which HTTP its endpoints are spoken to in.
+    pub protocol: UpstreamProtocol,
     /// How its connections are secured; `null` for plain ones.
     pub tls: Option<UpstreamTls>,
     /// Connections that are kept.
@@ -36,6 +38,18 @@ pub struct Endpoint {
     pub weight: u32,
     /// The Host field where the route neither rewrites nor keeps it: `10.0.0.1:8080`.
     pub authority: String,
+}
+
+/// Which HTTP the endpoints of an upstream are spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, known to be spoken beforehand: many requests share a connection.
+    Http2,
+    /// What the endpoint chooses in the TLS handshake (ALPN); HTTP/1.1 without TLS.
+    Auto,
 }
 
 /// TLS towards an upstream (1.2 and 1.3).

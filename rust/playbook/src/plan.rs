@@ -7,21 +7,25 @@ pub fn plan() -> Value {
     json!({
         "schema": 1,
         "server": {
-            "head_bytes": 8192, "head_fields": 64, "head_timeout_ms": 10_000, "body_timeout_ms": 30_000,
-            "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0, "tunnel_idle_ms": 600_000,
+            "head_bytes": 8192, "head_fields": 64, "handshake_timeout_ms": 10000, "head_timeout_ms": 10_000, "body_timeout_ms": 30_000,
+            "send_timeout_ms": 30_000, "keep_alive_ms": 60_000, "keep_alive_requests": 0, "max_streams": 128, "tunnel_idle_ms": 600_000,
             "drain_ms": 30_000, "max_connections": 100, "trusted_proxies": [], "forwarded": "none", "via": false,
             "request_id": {"header": "", "trust": false, "respond": false}, "trace": false, "server_name": "",
-            "merge_slashes": true, "limit_keys": 1000
+            "merge_slashes": true, "limit_keys": 1000,
+            "abuse": {
+                "min_body_rate": 0, "min_send_rate": 0, "rate_grace_ms": 10_000, "connections_per_client": 0,
+                "memory": {"kind": "off"}
+            }
         },
         "listeners": [{
-            "name": "memory", "address": {"kind": "ip", "ip": "127.0.0.1", "port": 0}, "proxy_protocol": false, "admin": false
+            "name": "memory", "address": {"kind": "ip", "ip": "127.0.0.1", "port": 0}, "proxy_protocol": false, "http2": true, "admin": false, "tls": null
         }],
         "routes": [route()],
         "upstreams": [{
             "name": "up",
             "endpoints": [{"address": {"kind": "ip", "ip": "10.0.0.1", "port": 80}, "weight": 1, "authority": "10.0.0.1:80"}],
             "balance": {"kind": "round_robin"},
-            "tls": null,
+            "protocol": "http1", "tls": null,
             "pool": {"idle_max": 8, "idle_ms": 30_000, "lifetime_ms": 0, "max_connections": 0, "queue_max": 0, "queue_ms": 1000},
             "passive": null, "active": null, "slow_start_ms": 0
         }],

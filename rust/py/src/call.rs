@@ -74,6 +74,36 @@ impl Call {
     }
 
     #[getter]
+    fn tls_version(&self) -> &'static str {
+        self.0.tls.as_ref().map_or("", |tls| tls.version)
+    }
+
+    #[getter]
+    fn tls_cipher(&self) -> &'static str {
+        self.0.tls.as_ref().map_or("", |tls| tls.cipher)
+    }
+
+    #[getter]
+    fn tls_client_subject(&self) -> &str {
+        self.0.tls.as_ref().map_or("", |tls| tls.subject())
+    }
+
+    #[getter]
+    fn tls_client_san(&self) -> &str {
+        self.0.tls.as_ref().map_or("", |tls| tls.san())
+    }
+
+    #[getter]
+    fn tls_client_verified(&self) -> &'static str {
+        self.0.tls.as_ref().map_or("", |tls| tls.verified())
+    }
+
+    #[getter]
+    fn sni(&self) -> &str {
+        self.0.tls.as_ref().map_or("", |tls| &tls.sni)
+    }
+
+    #[getter]
     fn client_ip(&self) -> &str {
         &self.0.client_ip
     }

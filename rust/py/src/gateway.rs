@@ -1,9 +1,9 @@
 //! The engine's handle as a Python class; whatever may wait lets the interpreter go.
 
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 use pyo3::{prelude::*, types::PyBytes};
-use tidegate_engine::{Engine, hooks::Outcome};
+use tidegate_engine::{Engine, EngineError, Inherited, hooks::Outcome};
 use tidegate_plan::Plan;
 
 use crate::{
@@ -23,8 +23,25 @@ impl Gateway {
         Engine::new(workers).map(Self).map_err(to_python)
     }
 
-    fn start(&self, py: Python<'_>, plan: &[u8]) -> PyResult<Vec<String>> {
-        py.detach(|| self.0.start(plan)).map_err(to_python)
+    #[pyo3(signature = (plan, inherited=Vec::new()))]
+    fn start(&self, py: Python<'_>, plan: &[u8], inherited: Vec<(u32, Vec<RawFd>)>) -> PyResult<Vec<String>> {
+        py.detach(|| {
+            let inherited: Result<Vec<Inherited>, EngineError> = inherited.into_iter().map(copies).collect();
+            self.0.start_with(plan, inherited?)
+        })
+        .map_err(to_python)
+    }
+
+    fn sockets(&self) -> Vec<Vec<RawFd>> {
+        self.0.sockets()
+    }
+
+    fn own(&self, listeners: Vec<u32>) {
+        self.0.own(&listeners);
+    }
+
+    fn hand_over(&self) {
+        self.0.hand_over();
     }
 
     fn apply(&self, py: Python<'_>, plan: &[u8]) -> PyResult<Vec<String>> {
@@ -33,6 +50,15 @@ impl Gateway {
 
     fn drain(&self) {
         self.0.drain();
+    }
+
+    fn workers(&self) -> (u64, bool) {
+        let health = self.0.workers();
+        (u64::try_from(health.slowest.as_millis()).unwrap_or(u64::MAX), health.gave_up)
+    }
+
+    fn book(&self, py: Python<'_>, taken: Vec<(String, u64, u64)>) {
+        py.detach(|| self.0.book(&taken));
     }
 
     fn connections(&self) -> usize {
@@ -87,6 +113,20 @@ impl Gateway {
     fn fail(&self, failures: Vec<(u64, String)>) {
         self.0.hooks().answer(failures.into_iter().map(|(id, why)| (id, Outcome::Failed(why))));
     }
+}
+
+/// Sockets of a listener as this process' own; the caller's descriptors stay the caller's.
+fn copies((listener, descriptors): (u32, Vec<RawFd>)) -> Result<Inherited, EngineError> {
+    let copy = |descriptor: RawFd| {
+        if descriptor < 0 {
+            return Err(EngineError::State("an inherited descriptor is no descriptor"));
+        }
+        // SAFETY: it is borrowed for one system call, which says so where nothing is open under this number.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        borrowed.try_clone_to_owned().map_err(EngineError::System)
+    };
+    let sockets: Result<_, _> = descriptors.into_iter().map(copy).collect();
+    Ok(Inherited { listener, sockets: sockets? })
 }
 
 /// Refuses what `Gateway.start` would refuse, without opening anything.

@@ -149,13 +149,18 @@ async fn once<'a>(
     let mut tried = order.tried.get();
     let near = order.near.filter(|_| tried.is_empty());
     let near = near.and_then(|key| order.upstream.attempt_near(worker.now(), key, &mut tried));
-    let attempt = near.or_else(|| order.upstream.attempt(worker.now(), order.tie, &mut tried));
+    let mut attempt = near.or_else(|| order.upstream.attempt(worker.now(), order.tie, &mut tried));
+    if attempt.is_none() {
+        order.upstream.resolve(worker, Wait { deadline, client }, bounded(order.connect_ms)).await;
+        attempt = order.upstream.attempt(worker.now(), order.tie, &mut tried);
+    }
     order.tried.set(tried);
     let mut attempt = attempt.ok_or_else(|| lost(Failure::upstream(Cause::NoEndpoint)))?;
     let wait = Wait { deadline, client };
     let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh).await;
     let mut link = connected.map_err(|failure| {
-        let outcome = if failure.cause == Cause::ClientGone { Outcome::Cancelled } else { Outcome::Failed };
+        let ours = matches!(failure.cause, Cause::ClientGone | Cause::OutOfDescriptors);
+        let outcome = if ours { Outcome::Cancelled } else { Outcome::Failed };
         attempt.finish(worker, outcome, None, failure.cause.as_str());
         lost(failure)
     })?;

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
+use crate::background::{self, Task};
 use tidegate_dialect::load::{Load, TEXT_BYTES, parse};
 use tidegate_plan::{Address, Ai, Upstream};
-use tokio::task::AbortHandle;
 
 use super::{prepare::PreparedModel, state::TargetState};
 use crate::io::{self, Stream, Target};
@@ -23,13 +23,7 @@ const CALL_NS: u64 = 500_000_000;
 
 /// The looks that are under way; they end with the plan that asked for them.
 #[derive(Debug, Default)]
-pub struct Looks(Vec<AbortHandle>);
-
-impl Drop for Looks {
-    fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
-    }
-}
+pub struct Looks(#[allow(dead_code)] Vec<Task>); // tasks end when they are dropped
 
 impl Looks {
     /// Begins to look at the servers of all providers that are to be looked at.
@@ -38,7 +32,6 @@ impl Looks {
         for (index, provider) in ai.providers.iter().enumerate() {
             let (Some(probe), Some(upstream)) = (&provider.load, provider.upstream) else { continue };
             let Some(upstream) = upstreams.get(upstream as usize) else { continue };
-            let Some(runtime) = crate::background::handle() else { continue };
             if upstream.tls.is_some() {
                 let text =
                     format!("ai.providers.{}: load is read from servers without TLS only", provider.name);
@@ -57,13 +50,13 @@ impl Looks {
                 .collect();
             let (path, every) =
                 (probe.path.clone(), Duration::from_millis(u64::from(probe.interval_ms.max(100))));
-            let looking = async move {
+            let looking = move || async move {
                 loop {
                     look(&endpoints, &path, &states).await;
                     tokio::time::sleep(every).await;
                 }
             };
-            looks.push(runtime.spawn(looking).abort_handle());
+            looks.extend(background::spawn_local(looking));
         }
         Self(looks)
     }

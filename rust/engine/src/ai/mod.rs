@@ -136,13 +136,12 @@ pub async fn run(
             if !not.allow.is_empty() {
                 answer::push_field(&mut exchange.fields, b"Allow", not.allow.as_bytes());
             }
-            let text = if not.status == 405 {
-                "This path takes other methods."
-            } else {
-                "There is no such API here."
+            let (kind, code, text) = match not.status {
+                405 => (ErrorKind::InvalidRequest, "method_not_allowed", "This path takes other methods."),
+                _ => (ErrorKind::NotFound, "unknown_path", "There is no such API here."),
             };
-            let mut error = ApiError::new(not.status, ErrorKind::NotFound, text);
-            error.code = Some(if not.status == 405 { "method_not_allowed" } else { "unknown_path" }.into());
+            let mut error = ApiError::new(not.status, kind, text);
+            error.code = Some(code.into());
             return refuse(&desk, connection, exchange, not.dialect, error).await;
         }
     };

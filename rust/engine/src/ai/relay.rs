@@ -6,6 +6,7 @@ use std::{
 };
 
 use tidegate_dialect::{ApiError, ErrorKind, Finish};
+use tidegate_limit::Pace;
 use tidegate_message::Version;
 use tidegate_plan::OnDisconnect;
 use tidegate_upstream::Outcome as Attempted;
@@ -26,8 +27,10 @@ use crate::{
     answer::{self, Answer, push_field},
     body::{Body, poll_flush},
     connection::{Close, Connection, Next},
+    drain,
     exchange::Exchange,
     failure::{Cause, Failure, Side},
+    handshake,
     timer::Deadline,
 };
 
@@ -329,7 +332,7 @@ async fn events(
 ) -> Relayed {
     let Desk { worker, plan, ai, .. } = desk;
     let model = &ai.plan.models[call.model as usize];
-    let chunked = exchange.head.version == Version::Http11;
+    let chunked = exchange.head.version != Version::Http10;
     let read = exchange.skip_body();
     let mut next = exchange.after(worker, plan, connection);
     if !read {
@@ -351,6 +354,7 @@ async fn events(
     let mut failure: Option<Failure> = None;
     let stalled_ms = model.between_tokens_ms;
     source.deadline().set(bounded(worker, due, stalled_ms));
+    let mut pace = Pace::default();
     // All of it may have come with its beginning.
     let mut step = (source.is_over() || source.tap().has_failed()).then_some(Step::More);
     loop {
@@ -412,7 +416,12 @@ async fn events(
         let waited = poll_fn(|cx| {
             if client && !to_client.is_empty() {
                 let before = to_client.len();
-                match poll_flush(cx, &mut connection.stream, &mut to_client) {
+                let flushed = poll_flush(cx, &mut connection.stream, &mut to_client);
+                let (taken, left) = ((before - to_client.len()) as u64, !to_client.is_empty());
+                if pace.note(worker.look_at_clock(), taken, left, plan.shared.least_send_rate) {
+                    return Poll::Ready(Step::Gone);
+                }
+                match flushed {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Step::Gone),
                     Poll::Pending => {
@@ -452,6 +461,7 @@ async fn events(
         (true, Some(_)) => Outcome::Cut,
         (true, None) => Outcome::Ok,
     };
+    let failure = failure.map(|failure| drain::failure(worker, failure));
     if let Some(failure) = failure {
         exchange.failed(failure);
         call.facts.reason = failure.cause.as_str();
@@ -512,6 +522,7 @@ fn head(
     if server.request_id.respond && !server.request_id.header.is_empty() {
         push_field(&mut out, server.request_id.header.as_bytes(), exchange.request_id().as_bytes());
     }
+    handshake::write_hsts(plan, exchange, Some(route), &mut out);
     route.write_response_edits(worker, plan, exchange, &mut out);
     if chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

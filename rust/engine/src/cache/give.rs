@@ -15,6 +15,7 @@ use crate::{
     answer::{self, push_field, push_number_field, reason_phrase, write_connection, write_status},
     connection::{Close, Connection, Next},
     exchange::Exchange,
+    handshake,
     prepare::PreparedRoute,
     variables::Variables,
     worker::{Worker, WorkerPlan},
@@ -176,12 +177,17 @@ pub fn write_head(
     let id_header = server.request_id.header.as_bytes();
     let tells_id = server.request_id.respond && !id_header.is_empty();
     let code = shown.status(view.status);
+    let hsts = handshake::hsts(plan, exchange, Some(route));
     write_status(out, code, reason_phrase(code).as_bytes());
     write_kept(view.fields, shown, out, |name| {
         route.response_edits.removes(name) || (tells_id && name.eq_ignore_ascii_case(id_header))
-    }, route.response_edits.is_empty() && !tells_id);
+            || (!hsts.is_empty() && name.eq_ignore_ascii_case(handshake::HSTS))
+    }, route.response_edits.is_empty() && !tells_id && hsts.is_empty());
     push_number_field(out, b"Age", u64::from(freshness.age(now_ms(worker))));
     out.extend_from_slice(&exchange.fields);
+    if !hsts.is_empty() {
+        push_field(out, handshake::HSTS, hsts.as_bytes());
+    }
     if tells_id {
         push_field(out, id_header, exchange.request_id().as_bytes());
     }

@@ -3,6 +3,7 @@
 use std::{future::poll_fn, ops::Range, task::Poll, time::Duration};
 
 use tidegate_http1::{BodyLength, response_facts};
+use tidegate_limit::Pace;
 use tidegate_message::Version;
 use tidegate_upstream::Outcome;
 
@@ -59,6 +60,8 @@ impl Forward<'_> {
             // The answer came before the request's end; whether the rest still comes is seen at the end.
             next = Next::Close(Close::Unread);
         }
+        // An upstream that answered before it had the whole request may take the rest of it for another one.
+        let early = !upload.over;
         exchange.status = status;
         let before = exchange.to_client.len();
         let mut out = std::mem::take(&mut exchange.to_client);
@@ -94,7 +97,7 @@ impl Forward<'_> {
         match fate {
             Ok(()) => {
                 let surplus = !exchange.surplus.is_empty();
-                let whole = exchange.body.is_ended() && upload.over && !upload.broken;
+                let whole = exchange.body.is_ended() && upload.over && !upload.broken && !early;
                 if facts.keep_alive && whole && !surplus {
                     self.upstream.check_in(link, &attempt.endpoint, self.worker.now());
                 }
@@ -139,6 +142,7 @@ impl Forward<'_> {
         download: &mut Body,
     ) -> Result<(), Failure> {
         let mut waits = Waits::default();
+        let mut pace = Pace::default();
         let mut awaited = false;
         poll_fn(|cx| {
             if std::mem::replace(&mut awaited, true) {
@@ -153,6 +157,8 @@ impl Forward<'_> {
             }
             let Connection { stream, deadline, .. } = &mut *connection;
             let mut moved = false;
+            let before = download.bytes + exchange.to_client.len() as u64;
+            let came = download.bytes;
             let relayed = poll_relay(
                 cx,
                 download,
@@ -164,6 +170,14 @@ impl Forward<'_> {
                 |_| moved = true,
             );
             let client = !exchange.to_client.is_empty();
+            if relayed.is_pending() {
+                let left = came + exchange.to_client.len() as u64;
+                let taken = (before + (download.bytes - came)).saturating_sub(left);
+                let least = self.plan.shared.least_send_rate;
+                if pace.note(self.worker.now(), taken, client, least) {
+                    return Poll::Ready(Err(Failure::client(Cause::SendTooSlow)));
+                }
+            }
             if relayed.is_pending() && waits.begins(client, moved) {
                 deadline.set(self.bounded(if client {
                     self.plan.shared.plan.server.send_timeout_ms

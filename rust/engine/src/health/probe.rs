@@ -8,7 +8,10 @@ use std::{
 
 use tidegate_plan::HealthProbe;
 
-use crate::io::{self, Stream, Target, tls::Secure};
+use crate::{
+    abuse::descriptors::is_ours,
+    io::{self, ConnectFault, Stream, Target, tls::Secure},
+};
 
 /// A head that is longer than this is no answer.
 const HEAD_MOST: usize = 16 * 1024;
@@ -17,15 +20,36 @@ const HEAD_MOST: usize = 16 * 1024;
 const BODY_MOST: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_millis(200);
 
-/// Good, or what is wrong. How long it may take is the caller's to say.
+/// What a probe found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The endpoint answers as it should.
+    Good,
+    /// What is wrong with it.
+    Bad(String),
+    /// Nothing: this process could not ask, for want of descriptors or ports.
+    Nothing,
+}
+
+/// Asks the endpoint. How long it may take is the caller's to say.
 pub(super) async fn ask(
     target: &Target,
     secure: Option<&Secure>,
     probe: &HealthProbe,
     authority: &str,
-) -> Result<(), String> {
-    let connected = io::connect_outside(target, secure).await;
-    let mut stream = connected.map_err(|error| format!("no connection: {error}"))?;
+) -> Found {
+    let mut stream = match io::connect_outside(target, secure).await {
+        Ok(stream) => stream,
+        Err(ConnectFault::Connect(error)) if is_ours(&error) => return Found::Nothing,
+        Err(error) => return Found::Bad(format!("no connection: {error}")),
+    };
+    match inquire(&mut stream, probe, authority).await {
+        Ok(()) => Found::Good,
+        Err(why) => Found::Bad(why),
+    }
+}
+
+async fn inquire(stream: &mut Stream, probe: &HealthProbe, authority: &str) -> Result<(), String> {
     let HealthProbe::Http { path, host, status: (from, to) } = probe else {
         let _ = poll_fn(|cx| stream.poll_shutdown(cx)).await; // the end of a handshake is still to be sent
         return Ok(());
@@ -35,10 +59,10 @@ pub(super) async fn ask(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
     );
-    let written = write(&mut stream, request.as_bytes()).await;
+    let written = write(stream, request.as_bytes()).await;
     written.map_err(|error| format!("the request was not taken: {error}"))?;
-    let status = read_status(&mut stream).await?;
-    let _ = tokio::time::timeout(BODY_TIME, drain(&mut stream)).await;
+    let status = read_status(stream).await?;
+    let _ = tokio::time::timeout(BODY_TIME, drain(stream)).await;
     if (*from..=*to).contains(&status) { Ok(()) } else { Err(format!("status {status}")) }
 }
 

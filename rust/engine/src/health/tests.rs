@@ -73,6 +73,7 @@ fn upstreams(address: Address, active: Option<ActiveHealth>) -> Vec<Upstream> {
         name: "api".into(),
         endpoints: vec![Endpoint { address, weight: 1, authority: "api.test:8080".into() }],
         balance: Balance::RoundRobin,
+        protocol: tidegate_plan::UpstreamProtocol::Http1,
         tls: None,
         pool,
         passive: None,
@@ -201,8 +202,7 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     let server = Server::start(b"HTTP/1.1 500 No\r\n\r\n");
     let health = Health::start();
     let resolver = resolver("/nonexistent");
-    let task =
-        |health: &Health| lock(&health.state.probes).running.values().map(|running| running.task.id()).next();
+    let task = |health: &Health| lock(&health.state.probes).running.values().filter_map(Running::task).next();
     health.watch_upstreams(&upstreams(ip(server.address), Some(active(http()))), &[], &resolver);
     wait_for(&health, server.address, false);
     let before = task(&health);
@@ -215,7 +215,7 @@ fn probes_of_an_unchanged_endpoint_go_on_over_a_new_plan() {
     wait_for(&health, other.address, false);
     assert_eq!(health.generation(), generation + 1, "only the new endpoint turned");
     let running = &lock(&health.state.probes).running;
-    assert!(running.values().any(|running| Some(running.task.id()) == before));
+    assert!(running.values().any(|running| running.task() == before));
     assert_eq!(running.len(), 2);
 }
 

@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    os::unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    os::{
+        fd::{AsRawFd as _, OwnedFd, RawFd},
+        unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,9 +15,22 @@ use tidegate_plan::Address;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::Stream;
+use crate::handover::Held;
 
 /// Connections that the kernel may hold before they are accepted; it is cut to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
+
+/// How long the kernel goes on offering bytes to a client that acknowledges none, or whose window stays shut (tcp(7),
+/// `TCP_USER_TIMEOUT`). What was sent counts as gone for our own deadlines; without this a client that takes nothing
+/// keeps it in the kernel's memory for a quarter of an hour, also after the connection was closed.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Bytes that the kernel holds at most beyond what is on its way (tcp(7), `TCP_NOTSENT_LOWAT`). It would take up to 4 MB
+/// (`tcp_wmem`) and say that there is room again only when a third of that has gone: a slow client would cost that much,
+/// and look as if it took nothing for minutes.
+#[cfg(target_os = "linux")]
+const UNSENT_MOST: u32 = 128 * 1024;
 
 /// A bound socket that has not been given to a worker's reactor yet.
 #[derive(Debug)]
@@ -40,19 +56,54 @@ pub enum Acceptor {
     Memory(super::memory::Acceptor),
 }
 
-/// A connection that has been accepted and belongs to no reactor yet, so that another worker may take it.
+/// A connection that has been accepted, in this worker's reactor.
 #[derive(Debug)]
-pub enum Accepted {
+pub struct Accepted {
+    /// The connection.
+    pub stream: Stream,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+}
+
+/// A connection that has been accepted and belongs to no reactor, so that another worker may take it.
+#[derive(Debug)]
+pub enum Detached {
     /// TCP and its peer.
     Tcp(std::net::TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(std::os::unix::net::UnixStream),
-    /// Already in this worker's reactor.
-    Local(Stream, SocketAddr),
+    /// For tests.
+    #[cfg(feature = "memory")]
+    Memory(super::memory::Pipe, SocketAddr),
+}
+
+/// The sockets of one listener.
+#[derive(Debug)]
+pub struct Opened {
+    /// What each worker accepts from.
+    pub workers: Vec<Vec<Bound>>,
+    /// The same sockets once more, for a process that takes them over.
+    pub held: Vec<OwnedFd>,
+    /// Where they are bound.
+    pub address: String,
 }
 
 /// Binds `address` once for each of `workers`; port 0 becomes the same free port for all.
-pub fn bind(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
+pub fn bind(address: &Address, workers: usize) -> io::Result<Opened> {
+    let (bound, address) = bind_each(address, workers)?;
+    let mut held = Vec::new();
+    for bound in &bound {
+        match bound {
+            Bound::Tcp(listener) => held.push(listener.try_clone()?.into()),
+            // It is the same for all workers.
+            Bound::Unix(listener) if held.is_empty() => held.push(listener.try_clone()?.into()),
+            _ => {}
+        }
+    }
+    Ok(Opened { workers: bound.into_iter().map(|bound| vec![bound]).collect(), held, address })
+}
+
+fn bind_each(address: &Address, workers: usize) -> io::Result<(Vec<Bound>, String)> {
     match address {
         Address::Ip { ip, port } => {
             let ip: IpAddr = ip.parse().map_err(|_| io::Error::other(format!("{ip:?} is no IP address")))?;
@@ -89,9 +140,61 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
         // `[::]` takes IPv4 as well, as people who write `:8080` expect.
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    socket.set_tcp_nodelay(true)?; // inherited by what is accepted
+    socket.set_tcp_nodelay(true)?; // inherited by what is accepted, as is the next
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MOST)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Takes sockets over that somebody else has bound and put into the listening state: the process before this one, or
+/// whoever started it. All of them are accepted from, however many workers there are.
+pub fn adopt(address: &Address, sockets: Vec<OwnedFd>, workers: usize) -> io::Result<Opened> {
+    let mut listening = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let socket = Socket::from(socket);
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            return Err(io::Error::other("an inherited socket does not listen for streams"));
+        }
+        socket.set_cloexec(true)?;
+        socket.set_nonblocking(true)?;
+        if matches!(address, Address::Ip { .. }) {
+            socket.set_tcp_nodelay(true)?;
+        }
+        listening.push(socket);
+    }
+    let Some(first) = listening.first() else { return Err(io::Error::other("no socket was inherited")) };
+    let local = first.local_addr()?;
+    let told = match (local.as_socket(), local.as_pathname()) {
+        (Some(ip), _) => ip.to_string(),
+        (None, Some(path)) => format!("unix:{}", path.display()),
+        (None, None) => return Err(io::Error::other("an inherited socket has no address")),
+    };
+    let came = listening.len();
+    if let Some(ip) = local.as_socket()
+        && first.reuse_port()?
+    {
+        // Workers beyond those of the process before get sockets of their own, as they would have had from the start.
+        for _ in came..workers {
+            let Ok(socket) = tcp_socket(ip, true) else { break };
+            socket.listen(BACKLOG)?;
+            listening.push(socket);
+        }
+    }
+    let held = Held { sockets: listening.into_iter().map(OwnedFd::from).collect(), ours: false };
+    let of_workers: io::Result<_> = (0..workers).map(|worker| held.of_worker(worker, workers)).collect();
+    Ok(Opened { workers: of_workers?, held: held.sockets, address: told })
+}
+
+/// A socket that listens already, once more.
+pub fn again(socket: &OwnedFd) -> io::Result<Bound> {
+    let socket = Socket::from(socket.try_clone()?);
+    Ok(match socket.local_addr()?.as_socket() {
+        Some(_) => Bound::Tcp(socket.into()),
+        None => Bound::Unix(socket.into()),
+    })
 }
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<(Vec<Bound>, String)> {
@@ -140,16 +243,16 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Tcp(stream), peer))
+                Ok(Accepted { stream: Stream::Tcp(stream), peer })
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted::Local(Stream::Unix(stream), UNIX_PEER))
+                Ok(Accepted { stream: Stream::Unix(stream), peer: UNIX_PEER })
             }
             #[cfg(feature = "memory")]
             Self::Memory(acceptor) => {
                 let (pipe, peer) = acceptor.accept().await?;
-                Ok(Accepted::Local(Stream::Memory(pipe), peer))
+                Ok(Accepted { stream: Stream::Memory(pipe), peer })
             }
         }
     }
@@ -159,21 +262,41 @@ impl Acceptor {
 pub const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Accepted {
-    /// Takes it out of this worker's reactor, for another worker.
-    pub fn detach(self) -> io::Result<Self> {
-        match self {
-            Self::Local(Stream::Tcp(stream), peer) => Ok(Self::Tcp(stream.into_std()?, peer)),
-            Self::Local(Stream::Unix(stream), _) => Ok(Self::Unix(stream.into_std()?)),
-            other => Ok(other),
+    /// Its descriptor, where the system knows it.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match &self.stream {
+            Stream::Tcp(stream) => Some(stream.as_raw_fd()),
+            Stream::Unix(stream) => Some(stream.as_raw_fd()),
+            _ => None,
         }
     }
 
-    /// Puts it into this worker's reactor.
-    pub fn attach(self) -> io::Result<(Stream, SocketAddr)> {
-        match self {
-            Self::Tcp(stream, peer) => Ok((Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer)),
-            Self::Unix(stream) => Ok((Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER)),
-            Self::Local(stream, peer) => Ok((stream, peer)),
+    /// The other end; [`UNIX_PEER`] where it has no address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Takes it out of this worker's reactor, for another worker.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self.stream {
+            Stream::Tcp(stream) => Ok(Detached::Tcp(stream.into_std()?, self.peer)),
+            Stream::Unix(stream) => Ok(Detached::Unix(stream.into_std()?)),
+            #[cfg(feature = "memory")]
+            Stream::Memory(pipe) => Ok(Detached::Memory(pipe, self.peer)),
+            Stream::Tls(_) | Stream::H2(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+}
+
+impl Detached {
+    /// Puts it into this worker's reactor.
+    pub fn attach(self) -> io::Result<Accepted> {
+        let (stream, peer) = match self {
+            Self::Tcp(stream, peer) => (Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), peer),
+            Self::Unix(stream) => (Stream::Unix(tokio::net::UnixStream::from_std(stream)?), UNIX_PEER),
+            #[cfg(feature = "memory")]
+            Self::Memory(pipe, peer) => (Stream::Memory(pipe), peer),
+        };
+        Ok(Accepted { stream, peer })
     }
 }

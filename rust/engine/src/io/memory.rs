@@ -48,6 +48,8 @@ pub enum Listening {
     Refused,
     /// They are never answered.
     Silent,
+    /// There is no descriptor for them.
+    NoDescriptors,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,9 @@ pub fn connect(target: &Target) -> Option<Connecting> {
                 Box::pin(std::future::ready(Ok(near)))
             }
             Some(port) if port.listening == Listening::Silent => Box::pin(std::future::pending()),
+            Some(port) if port.listening == Listening::NoDescriptors => {
+                Box::pin(std::future::ready(Err(io::Error::from_raw_os_error(libc::EMFILE))))
+            }
             _ => Box::pin(std::future::ready(Err(io::ErrorKind::ConnectionRefused.into()))),
         };
         Some(connecting)

@@ -2,6 +2,7 @@
 //!
 //! Kept small so that another way of doing I/O can stand behind it.
 
+pub mod h2;
 pub mod listen;
 #[cfg(feature = "memory")]
 pub mod memory;

@@ -13,7 +13,10 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::tls::{self, Secure, Tls};
+use super::{
+    h2::H2,
+    tls::{self, Secure, Tls},
+};
 
 /// Where an endpoint answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,17 +47,34 @@ pub enum Stream {
     Tls(Box<Tls>),
     /// No client: it takes everything, says nothing and never goes.
     Nobody,
+    /// One of many streams on an HTTP/2 connection.
+    H2(H2),
     /// Two queues in memory, for tests.
     #[cfg(feature = "memory")]
     Memory(super::memory::Pipe),
 }
 
 impl Stream {
+    /// Whether nobody on the way to the other end can read it.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Self::Tls(_) => true,
+            Self::H2(stream) => stream.is_secure(),
+            _ => false,
+        }
+    }
+
+    /// Whether it carries one message each way and then ends.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
     /// Reads what is there, at most `buf`; 0 bytes is the end. A short read costs no second call to see that nothing is left.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         let polled = match self {
             Self::Tls(tls) => return tls.poll_read(cx, buf.initialize_unfilled()),
+            Self::H2(stream) => return stream.poll_read(cx, buf.initialize_unfilled()),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Nobody => return Poll::Pending,
@@ -73,6 +93,7 @@ impl Stream {
             (Self::Unix(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Tls(tls), parts) => tls.poll_write(cx, parts),
             (Self::Nobody, parts) => Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum())),
+            (Self::H2(stream), parts) => stream.poll_write(cx, parts),
             #[cfg(feature = "memory")]
             (Self::Memory(pipe), parts) => pipe.poll_write(cx, parts),
         }
@@ -86,8 +107,17 @@ impl Stream {
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tls(tls) => tls.poll_read_ready(cx),
             Self::Nobody => Poll::Pending,
+            Self::H2(stream) => stream.poll_read_ready(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
+        }
+    }
+
+    /// The protocol that TLS has agreed on (RFC 7301); `None` where there was none to agree on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.alpn(),
+            _ => None,
         }
     }
 
@@ -100,6 +130,7 @@ impl Stream {
             Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Tls(tls) => tls.poll_broken(cx),
             Self::Nobody => false,
+            Self::H2(stream) => stream.poll_broken(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_broken(cx),
         }
@@ -129,6 +160,7 @@ impl Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
             Self::Nobody => Poll::Ready(Ok(())),
+            Self::H2(stream) => stream.poll_shutdown(),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_shutdown(),
         }

@@ -7,6 +7,7 @@
 mod ai;
 mod blocks;
 mod cache;
+mod expiry;
 mod histogram;
 mod reasons;
 mod render;
@@ -17,6 +18,7 @@ mod worker;
 use std::sync::Arc;
 
 pub use ai::AiCall;
+pub use expiry::{Expiry, render as render_expiries};
 pub use worker::WorkerMetrics;
 
 use slots::Slots;
@@ -61,6 +63,10 @@ pub struct Gauges {
     pub hook_calls_waiting: u64,
     /// What the cache's store holds, the answers being fetched, and their bytes; `None` where nothing is kept.
     pub cache: Option<(tidegate_cache::Figures, u64, u64)>,
+    /// What is given up for want of memory: 0 to 3.
+    pub overload_level: u64,
+    /// Bytes of memory that the process takes, and may take (0 for no bound).
+    pub memory: (u64, u64),
 }
 
 impl Metrics {

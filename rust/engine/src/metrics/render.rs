@@ -20,6 +20,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     process(metrics, gauges, &mut page);
     requests(metrics, &mut page);
     connections(metrics, &mut page);
+    handshakes(metrics, &mut page);
     upstreams(metrics, &mut page);
     limits(metrics, &mut page);
     hooks(metrics, gauges, &mut page);
@@ -99,6 +100,20 @@ fn process(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     page.sample("tidegate_log_lines_dropped_total", &[], gauges.log_lines_dropped);
     page.counter("tidegate_panics_total", "Exchanges that ended in a panic, each a bug in Tidegate.");
     page.sample("tidegate_panics_total", &[], metrics.sum(|worker| worker.panics.value()));
+    page.counter(
+        "tidegate_worker_restarts_total",
+        "Workers that panicked outside of an exchange and began anew, each a bug in Tidegate.",
+    );
+    page.sample("tidegate_worker_restarts_total", &[], metrics.sum(|worker| worker.restarts.value()));
+    page.gauge(
+        "tidegate_overload_level",
+        "What is given up for want of memory: 0 nothing, to 3 new requests.",
+    );
+    page.sample("tidegate_overload_level", &[], gauges.overload_level);
+    page.gauge("tidegate_memory_bytes", "Resident memory at the last look; 0 where nobody looks.");
+    page.sample("tidegate_memory_bytes", &[], gauges.memory.0);
+    page.gauge("tidegate_memory_budget_bytes", "Memory that the process may take; 0 for no bound.");
+    page.sample("tidegate_memory_budget_bytes", &[], gauges.memory.1);
 }
 
 fn requests(metrics: &Metrics, page: &mut Page<'_>) {
@@ -164,6 +179,19 @@ fn connections(metrics: &Metrics, page: &mut Page<'_>) {
         "tidegate_connection_closes_total",
         "Client connections that were closed, by reason.",
         by_reason(metrics, |worker| &worker.closes),
+    );
+}
+
+fn handshakes(metrics: &Metrics, page: &mut Page<'_>) {
+    page.counter("tidegate_tls_handshakes_total", "TLS handshakes with clients, by kind.");
+    for (at, kind) in ["full", "resumed"].into_iter().enumerate() {
+        let sum = metrics.sum(|worker| worker.handshakes[at].value());
+        page.sample("tidegate_tls_handshakes_total", &[("kind", kind)], sum);
+    }
+    page.reasons(
+        "tidegate_tls_handshake_failures_total",
+        "TLS handshakes with clients that failed, by reason.",
+        by_reason(metrics, |worker| &worker.handshake_failures),
     );
 }
 
@@ -271,6 +299,12 @@ fn hooks(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
 /// The text as it grows.
 pub(super) struct Page<'a> {
     out: &'a mut Vec<u8>,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
 }
 
 impl Page<'_> {

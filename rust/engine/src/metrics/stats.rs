@@ -21,8 +21,12 @@ pub(super) fn object(metrics: &Metrics, gauges: &Gauges) -> Vec<u8> {
     json.raw(if gauges.draining { "true" } else { "false" });
     json.field("log_lines_dropped", gauges.log_lines_dropped);
     json.field("hook_calls_waiting", gauges.hook_calls_waiting);
+    json.field("overload_level", gauges.overload_level);
+    json.field("memory_bytes", gauges.memory.0);
+    json.field("memory_budget_bytes", gauges.memory.1);
     json.field("requests", metrics.sum(|worker| worker.requests.value()));
     json.field("panics", metrics.sum(|worker| worker.panics.value()));
+    json.field("worker_restarts", metrics.sum(|worker| worker.restarts.value()));
     json.field("accept_errors", metrics.sum(|worker| worker.accept_errors.value()));
     let closed = metrics.sum(|worker| worker.closed.value());
     let opened = metrics.sum(|worker| worker.opened.value());

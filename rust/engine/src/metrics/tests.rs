@@ -174,6 +174,7 @@ fn everything_that_is_counted_is_on_the_page() {
     worker.connection_closed();
     worker.accept_failed();
     worker.panicked();
+    worker.restarted();
     let limit = metrics.limit_slot("per-ip");
     worker.limit_allowed(limit);
     worker.limit_delayed(limit);
@@ -199,6 +200,7 @@ fn everything_that_is_counted_is_on_the_page() {
         ("tidegate_connections_opened_total", vec![], 2.0),
         ("tidegate_accept_errors_total", vec![], 1.0),
         ("tidegate_panics_total", vec![], 1.0),
+        ("tidegate_worker_restarts_total", vec![], 1.0),
         ("tidegate_limit_decisions_total", vec![("limit", "per-ip"), ("decision", "delayed")], 1.0),
         ("tidegate_hook_calls_total", vec![("hook", "policies:check"), ("outcome", "failed")], 1.0),
         ("tidegate_hook_seconds_total", vec![("hook", "policies:check")], 0.00001),

@@ -23,6 +23,7 @@ pub struct WorkerMetrics {
     pub(super) closed: Counter,
     pub(super) accept_errors: Counter,
     pub(super) panics: Counter,
+    pub(super) restarts: Counter,
     pub(super) durations: Coarse,
     pub(super) fine: Fine,
     pub(super) statuses: Box<[Counter]>,
@@ -32,6 +33,8 @@ pub struct WorkerMetrics {
     pub(super) hooks: Blocks<Hook>,
     pub(super) ai: Blocks<Ai>,
     pub(super) caches: Blocks<Cache>,
+    pub(super) handshakes: [Counter; 2],
+    pub(super) handshake_failures: Reasons,
     pub(super) refusals: Reasons,
     pub(super) closes: Reasons,
     pub(super) retries: Reasons,
@@ -97,6 +100,7 @@ impl WorkerMetrics {
             closed: Counter::default(),
             accept_errors: Counter::default(),
             panics: Counter::default(),
+            restarts: Counter::default(),
             durations: Coarse::default(),
             fine: Fine::new(),
             statuses: (0..STATUSES).map(|_| Counter::default()).collect(),
@@ -106,6 +110,8 @@ impl WorkerMetrics {
             hooks: Blocks::new(HOOKS_MOST),
             ai: Blocks::new(AI_MOST),
             caches: Blocks::new(ROUTES_MOST),
+            handshakes: Default::default(),
+            handshake_failures: Reasons::new(),
             refusals: Reasons::new(),
             closes: Reasons::new(),
             retries: Reasons::new(),
@@ -145,6 +151,16 @@ impl WorkerMetrics {
         self.refusals.count(reason);
     }
 
+    /// A TLS handshake with a client is done.
+    pub fn handshake(&self, resumed: bool) {
+        self.handshakes[usize::from(resumed)].add(1);
+    }
+
+    /// A TLS handshake with a client failed for this reason.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.count(reason);
+    }
+
     /// A client connection was closed for this reason.
     pub fn close(&self, reason: &'static str) {
         self.closes.count(reason);
@@ -173,6 +189,11 @@ impl WorkerMetrics {
     /// An exchange panicked.
     pub fn panicked(&self) {
         self.panics.add(1);
+    }
+
+    /// The worker panicked outside of an exchange and began anew.
+    pub fn restarted(&self) {
+        self.restarts.add(1);
     }
 
     /// An attempt at an endpoint ended; `nanoseconds` are those to the response's head, 0 where there was none.

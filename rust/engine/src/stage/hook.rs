@@ -7,6 +7,7 @@ use std::{
 };
 
 use tidegate_http1::RequestFacts;
+use tidegate_limit::Pace;
 use tidegate_plan::OnFailure;
 
 use crate::{
@@ -132,6 +133,7 @@ async fn call(
         query: head.slice(head.query).to_vec(),
         host: exchange.host.clone(),
         scheme: std::str::from_utf8(variables.scheme()).unwrap_or("http"),
+        tls: exchange.tls.clone(),
         client_ip: exchange.client_text.clone(),
         request_id: exchange.request_id().to_owned(),
         route: route.plan.name.clone(),
@@ -179,8 +181,10 @@ pub async fn read_body(
             _ => Cause::ClientGone,
         })
     };
+    let mut pace = Pace::default();
     loop {
         let Exchange { body, input, replay, to_client, .. } = &mut *exchange;
+        let before = body.bytes;
         while !body.is_received() && !input.is_empty() {
             let (content, used) = body.decode(input).map_err(fault)?;
             replay.note(&input[content]);
@@ -188,6 +192,9 @@ pub async fn read_body(
         }
         if body.is_received() {
             return Ok(());
+        }
+        if pace.note(worker.look_at_clock(), body.bytes - before, true, plan.shared.least_body_rate) {
+            return Err(Failure::client(Cause::BodyTooSlow));
         }
         poll_fn(|cx| {
             if let Poll::Ready(Err(_)) = poll_flush(cx, &mut connection.stream, to_client) {

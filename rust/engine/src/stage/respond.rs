@@ -1,5 +1,7 @@
 //! Answers that need no upstream: redirects, fixed responses, and what the engine itself knows.
 
+use std::io::Write as _;
+
 use tidegate_plan::{Action, Builtin};
 
 use crate::{
@@ -50,6 +52,12 @@ pub fn make(
                 template.render(&variables, &mut made.body);
             }
         }
+        Action::Https { port } => {
+            made.status = 308;
+            let mut location = Vec::new();
+            https_location(exchange, *port, &mut location)?;
+            push_field(&mut made.fields, b"Location", &location);
+        }
         Action::Builtin { name } => builtin(worker, *name, &mut made)?,
         // The journey asks the hook and forwards; neither comes here.
         Action::Hook | Action::Ai(_) | Action::Forward { .. } => {
@@ -57,6 +65,29 @@ pub fn make(
         }
     }
     Ok(made)
+}
+
+/// The same over TLS. The host is the one that was asked for, which has been checked by then; without one there is
+/// nowhere to go.
+fn https_location(exchange: &Exchange, port: u16, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let head = &exchange.head;
+    if exchange.host.is_empty() {
+        return Err(Failure::client(Cause::NoRoute));
+    }
+    out.extend_from_slice(b"https://");
+    out.extend_from_slice(&exchange.host);
+    if port != 443 {
+        let _ = write!(out, ":{port}");
+    }
+    match head.slice(head.path) {
+        b"" => out.push(b'/'),
+        path => out.extend_from_slice(path),
+    }
+    if head.has_query {
+        out.push(b'?');
+        out.extend_from_slice(head.slice(head.query));
+    }
+    Ok(())
 }
 
 fn builtin(worker: &Worker, name: Builtin, made: &mut Made) -> Result<(), Failure> {

@@ -58,6 +58,14 @@ impl Account {
         sums
     }
 
+    /// Books what was spent elsewhere, if that was in the window of `now_ms`.
+    pub(super) fn book(&self, at_ms: u64, amount: u64, now_ms: u64) {
+        let mut sums = self.lock(now_ms);
+        if self.metric != Metric::InFlight && self.window.bounds(at_ms).0 == sums.start_ms {
+            sums.spent += u128::from(amount);
+        }
+    }
+
     /// Its sums as of when they were last looked at.
     pub(super) fn lock_as_is(&self) -> MutexGuard<'_, Sums> {
         // Nothing under the lock can panic between two stores that belong together.

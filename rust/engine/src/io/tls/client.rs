@@ -1,6 +1,6 @@
 //! What all connections of one upstream share: whom they trust, what they show, the sessions they can resume.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -29,8 +29,8 @@ pub struct Client {
 /// Why there is no client: the part of the plan, and what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// `ca`, `client`, `server_name`.
-    pub part: &'static str,
+    /// `ca`, `client`, `server_name`; of a listener `certificates[0]`.
+    pub part: Cow<'static, str>,
     /// What is wrong.
     pub why: String,
 }
@@ -38,7 +38,13 @@ pub struct Refused {
 impl Client {
     /// Reads the files that `plan` names. Where nothing has changed since `before` was made, it is that one, with its
     /// sessions. `whose` is the upstream's name, for the warning that nothing is checked.
-    pub fn new(plan: &UpstreamTls, whose: &str, before: Option<&Arc<Self>>) -> Result<Arc<Self>, Refused> {
+    /// `alpn` is what it offers to speak, the best first.
+    pub fn new(
+        plan: &UpstreamTls,
+        whose: &str,
+        alpn: &[&[u8]],
+        before: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, Refused> {
         let mut content = Xxh3::new();
         let mut roots = RootCertStore::empty();
         if plan.verify {
@@ -47,7 +53,10 @@ impl Client {
                 // The system's store may hold some that are unusable; they are none of ours to mend.
                 let added = roots.add(certificate);
                 if !plan.ca.is_empty() {
-                    added.map_err(|error| Refused { part: "ca", why: format!("{}: {error}", plan.ca) })?;
+                    added.map_err(|error| Refused {
+                        part: "ca".into(),
+                        why: format!("{}: {error}", plan.ca),
+                    })?;
                 }
             }
         }
@@ -56,6 +65,7 @@ impl Client {
             chain.iter().for_each(|certificate| content.update(certificate));
             content.update(key.secret_der());
         }
+        alpn.iter().for_each(|protocol| content.update(protocol));
         let content = content.digest128();
         if let Some(before) = before.filter(|before| before.plan == *plan && before.content == content) {
             return Ok(before.clone());
@@ -63,7 +73,7 @@ impl Client {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let building = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Refused { part: "verify", why: error.to_string() })?;
+            .map_err(|error| Refused { part: "verify".into(), why: error.to_string() })?;
         let building = if plan.verify {
             building.with_root_certificates(roots)
         } else {
@@ -77,9 +87,9 @@ impl Client {
             None => building.with_no_client_auth(),
             Some((chain, key)) => building
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| Refused { part: "client", why: error.to_string() })?,
+                .map_err(|error| Refused { part: "client".into(), why: error.to_string() })?,
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(Arc::new(Self { config: Arc::new(config), plan: plan.clone(), content }))
     }
@@ -92,13 +102,13 @@ impl Client {
             Address::Name { host, .. } => host,
             Address::Unix { .. } => {
                 let why = "a Unix socket has no name to check; say which".into();
-                return Err(Refused { part: "server_name", why });
+                return Err(Refused { part: "server_name".into(), why });
             }
         };
         // A name may be written with the dot of the root, certificates never are.
         let host = host.strip_suffix('.').unwrap_or(host);
         ServerName::try_from(host.to_owned())
-            .map_err(|_| Refused { part: "server_name", why: format!("{host:?} is no name") })
+            .map_err(|_| Refused { part: "server_name".into(), why: format!("{host:?} is no name") })
     }
 
     pub(super) fn config(&self) -> Arc<ClientConfig> {
@@ -109,9 +119,9 @@ impl Client {
 /// The certificates in the file `ca`, or the system's. None are compiled in: they would grow old with the binary, and
 /// one that was taken out of the system would still be trusted here.
 fn authorities(ca: &str) -> Result<Vec<CertificateDer<'static>>, Refused> {
-    let refused = |why| Err(Refused { part: "ca", why });
+    let refused = |why| Err(Refused { part: "ca".into(), why });
     if !ca.is_empty() {
-        let found = certificates(ca).map_err(|why| Refused { part: "ca", why })?;
+        let found = certificates(ca).map_err(|why| Refused { part: "ca".into(), why })?;
         return if found.is_empty() { refused(format!("{ca} has no certificate in it")) } else { Ok(found) };
     }
     let loaded = rustls_native_certs::load_native_certs();
@@ -133,7 +143,7 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn shown(chain: &str, key: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Refused> {
-    let refused = |why| Refused { part: "client", why };
+    let refused = |why| Refused { part: "client".into(), why };
     let certificates = certificates(chain).map_err(refused)?;
     if certificates.is_empty() {
         return Err(refused(format!("{chain} has no certificate in it")));
@@ -156,7 +166,7 @@ fn pem_fault(error: &rustls::pki_types::pem::Error) -> String {
 /// Takes every certificate. The handshake's signature is still checked, so that it is at least the certificate's owner
 /// who answers.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+pub(super) struct Unverified(pub(super) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Unverified {
     fn verify_server_cert(

@@ -1,7 +1,10 @@
 //! TLS over a stream: what is secret on the wire is plain on this side, with the same readiness as any other stream.
 
 mod client;
+mod facts;
 mod fault;
+mod names;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -12,12 +15,20 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use rustls::{ClientConnection, Connection, pki_types::ServerName};
+use rustls::{ClientConnection, Connection, ServerConnection, pki_types::ServerName};
 
 use super::Stream;
 
 pub use client::{Client, Refused};
-pub use fault::Fault;
+pub use facts::{Facts, Shown};
+pub use fault::{Fault, HandshakeFault};
+pub use server::Server;
+
+/// HTTP/1.1, as ALPN names it.
+pub const HTTP1: &[u8] = b"http/1.1";
+
+/// HTTP/2, as ALPN names it.
+pub const HTTP2: &[u8] = b"h2";
 
 /// Ciphertext that is read at once where no caller's buffer is at hand: handshakes and what comes to idle connections.
 const SMALL_READ: usize = 8 * 1024;
@@ -45,7 +56,14 @@ pub struct Tls {
     blocked: bool,
     /// Nothing more is written.
     closing: bool,
-    label: Arc<str>,
+    whose: Whose,
+}
+
+/// At whose other end the peer is.
+#[derive(Debug, Clone)]
+enum Whose {
+    Upstream(Arc<str>),
+    Listener(Arc<Server>),
 }
 
 impl std::fmt::Debug for Tls {
@@ -65,15 +83,49 @@ pub async fn handshake(inner: Stream, secure: &Secure) -> Result<Stream, Fault> 
         failed: None,
         blocked: false,
         closing: false,
-        label: secure.label.clone(),
+        whose: Whose::Upstream(secure.label.clone()),
     });
-    poll_fn(|cx| tls.poll_handshake(cx)).await?;
+    poll_fn(|cx| tls.poll_handshake(cx)).await.map_err(|end| Fault::from(&end))?;
     Ok(Stream::Tls(tls))
 }
 
+/// How a handshake ended before it was done.
+#[derive(Debug)]
+pub enum HandshakeEnd {
+    /// The peer closed the connection.
+    Closed,
+    /// The connection failed.
+    Io(io::Error),
+    /// What the peer sent will not do.
+    Tls(rustls::Error),
+}
+
 impl Tls {
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    /// The server's side of a connection over `inner`, of which `first` has been read already.
+    pub fn server(
+        inner: Stream,
+        session: ServerConnection,
+        server: Arc<Server>,
+        first: Vec<u8>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            inner,
+            connection: session.into(),
+            pending: first,
+            failed: None,
+            blocked: false,
+            closing: false,
+            whose: Whose::Listener(server),
+        })
+    }
+
+    /// Goes on with the handshake until it is done. The last of it may go out with the first bytes that are written.
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeEnd>> {
         loop {
+            if !self.pending.is_empty() && self.connection.is_handshaking() {
+                let first = std::mem::take(&mut self.pending);
+                ready!(self.take_handshake(cx, &first))?;
+            }
             if !self.connection.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
@@ -81,17 +133,62 @@ impl Tls {
             let _ = self.poll_flush(cx);
             let mut bytes = [0; SMALL_READ];
             let read = match ready!(self.inner.poll_read(cx, &mut bytes)) {
-                Ok(0) => {
-                    return Poll::Ready(Err(Fault::Failed("the connection ended in the handshake".into())));
-                }
+                Ok(0) => return Poll::Ready(Err(HandshakeEnd::Closed)),
                 Ok(read) => read,
-                Err(error) => return Poll::Ready(Err(Fault::Failed(error.to_string()))),
+                Err(error) => return Poll::Ready(Err(HandshakeEnd::Io(error))),
             };
-            if let Err(error) = self.take(&bytes[..read], &mut [], &mut 0) {
-                let _ = self.poll_flush(cx); // the alert that tells the peer
-                return Poll::Ready(Err(Fault::of(&error)));
-            }
+            ready!(self.take_handshake(cx, &bytes[..read]))?;
         }
+    }
+
+    fn take_handshake(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<(), HandshakeEnd>> {
+        if let Err(error) = self.take(bytes, &mut [], &mut 0) {
+            match (&self.whose, facts::is_no_certificate(&error)) {
+                (Whose::Listener(_), true) => self.tell_unknown_name(cx),
+                _ => drop(self.poll_flush(cx)), // the alert that tells the peer
+            }
+            return Poll::Ready(Err(HandshakeEnd::Tls(error)));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// There is no certificate for the client: says so in the words of RFC 6066 §3 where it is for the name.
+    fn tell_unknown_name(&mut self, cx: &mut Context<'_>) {
+        const UNRECOGNIZED_NAME: u8 = 112;
+        const HANDSHAKE_FAILURE: u8 = 40;
+        let why = if self.is_name_unknown() { UNRECOGNIZED_NAME } else { HANDSHAKE_FAILURE };
+        // A fatal alert in a plain record: nothing is encrypted before the server has answered.
+        let alert = [21, 3, 3, 0, 2, 2, why];
+        let _ = self.inner.poll_write(cx, &[IoSlice::new(&alert)]);
+    }
+
+    fn is_name_unknown(&self) -> bool {
+        match (&self.whose, &self.connection) {
+            (Whose::Listener(server), Connection::Server(session)) => !server.knows(session.server_name()),
+            _ => false,
+        }
+    }
+
+    /// Why a client's handshake ended.
+    pub fn fault(&self, end: &HandshakeEnd) -> HandshakeFault {
+        match end {
+            HandshakeEnd::Closed => HandshakeFault::ClosedByClient,
+            HandshakeEnd::Io(_) => HandshakeFault::Broken,
+            HandshakeEnd::Tls(error) if facts::is_no_certificate(error) && self.is_name_unknown() => {
+                HandshakeFault::UnknownName
+            }
+            HandshakeEnd::Tls(error) => HandshakeFault::of(error),
+        }
+    }
+
+    /// What the handshake has settled.
+    pub fn facts(&self) -> Facts {
+        Facts::of(&self.connection)
+    }
+
+    /// The protocol that was agreed on; `None` where the client offered none.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
     }
 
     /// Gives ciphertext to the connection. What it decrypts goes to `plain` from `filled` on as far as there is no
@@ -121,16 +218,19 @@ impl Tls {
     /// Remembers what is wrong, and tells it: the caller sees no more than a connection that broke off.
     fn fail(&mut self, error: &rustls::Error) {
         let fault = Fault::of(error);
-        crate::log::tell("warn", "tls", &format!("{}: TLS failed: {fault}", self.label));
+        match &self.whose {
+            Whose::Upstream(label) => {
+                crate::log::tell("warn", "tls", &format!("{label}: TLS failed: {fault}"));
+            }
+            Whose::Listener(server) => {
+                crate::log::tell("info", "tls_client", &format!("{}: TLS failed: {fault}", server.label()));
+            }
+        }
         self.failed = Some(io::Error::new(io::ErrorKind::InvalidData, fault.to_string()));
         let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.connection.wants_write() {
-            // One that takes nothing more may still have something to say.
-            let _ = self.poll_flush(cx);
-        }
         loop {
             match self.connection.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -143,7 +243,10 @@ impl Tls {
             let taken = if self.pending.is_empty() {
                 // Ciphertext comes to the second half of the buffer, and what it says goes to the first.
                 let (plain, cipher) = buf.split_at_mut(buf.len() / 2);
-                let read = ready!(self.inner.poll_read(cx, cipher))?;
+                let read = match self.inner.poll_read(cx, cipher) {
+                    Poll::Ready(read) => read?,
+                    Poll::Pending => return self.waits(cx),
+                };
                 if read == 0 {
                     self.end_of_input();
                     continue;
@@ -161,6 +264,15 @@ impl Tls {
                 return Poll::Ready(Ok(filled));
             }
         }
+    }
+
+    /// Nothing is there to read. What is still to be said goes out now and not before, so that tickets go with the
+    /// first answer; whether it can is none of the reader's affairs.
+    fn waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.connection.wants_write() {
+            let _ = self.poll_flush(cx);
+        }
+        Poll::Pending
     }
 
     fn end_of_input(&mut self) {
@@ -211,9 +323,15 @@ impl Tls {
             if !waits || self.failed.is_some() || !self.pending.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.inner.poll_read_ready(cx))?;
+            if self.inner.poll_read_ready(cx)?.is_pending() {
+                return self.waits(cx);
+            }
             let mut bytes = [0; SMALL_READ];
-            match ready!(self.inner.poll_read(cx, &mut bytes))? {
+            let read = match self.inner.poll_read(cx, &mut bytes) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return self.waits(cx),
+            };
+            match read {
                 0 => self.end_of_input(),
                 read => {
                     if let Err(error) = self.take(&bytes[..read], &mut [], &mut 0) {

@@ -106,7 +106,7 @@ fn plan(ca: String) -> UpstreamTls {
 }
 
 fn secure(plan: &UpstreamTls) -> Secure {
-    let client = Client::new(plan, "api", None).unwrap();
+    let client = Client::new(plan, "api", &[HTTP1], None).unwrap();
     let address = Address::Name { host: "api.test".into(), port: 443 };
     let name = Client::name(plan, &address).unwrap();
     Secure { client, name, label: "upstream api: test".into() }
@@ -289,7 +289,7 @@ fn an_address_is_checked_against_the_addresses_of_the_certificate() {
     let tls = UpstreamTls { server_name: String::new(), ..plan(authority.ca()) };
     let address = Address::Ip { ip: "127.0.0.1".into(), port: 443 };
     let name = Client::name(&tls, &address).unwrap();
-    let client = Client::new(&tls, "api", None).unwrap();
+    let client = Client::new(&tls, "api", &[HTTP1], None).unwrap();
     let secure = Secure { client, name, label: "test".into() };
     for (name, good) in [("127.0.0.1", true), ("127.0.0.2", false), ("localhost", false)] {
         let (address, thread) = server(config(&authority.sign(name, |_| {})), 1, |peer| {
@@ -464,32 +464,32 @@ fn a_server_that_does_not_speak_tls_is_told_apart() {
 fn a_client_is_kept_until_a_file_has_other_content() {
     let (one, other) = (Authority::new("kept"), Authority::new("changed"));
     let tls = plan(one.ca());
-    let first = Client::new(&tls, "api", None).unwrap();
-    let same = Client::new(&tls, "api", Some(&first)).unwrap();
+    let first = Client::new(&tls, "api", &[HTTP1], None).unwrap();
+    let same = Client::new(&tls, "api", &[HTTP1], Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&first, &same));
     std::fs::write(&tls.ca, other.issuer.pem()).unwrap();
-    let changed = Client::new(&tls, "api", Some(&first)).unwrap();
+    let changed = Client::new(&tls, "api", &[HTTP1], Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first, &changed));
 }
 
 #[test]
 fn files_that_are_not_what_they_should_be_are_named() {
     let authority = Authority::new("files");
-    let missing = Client::new(&plan("/nonexistent/ca.pem".into()), "api", None).unwrap_err();
+    let missing = Client::new(&plan("/nonexistent/ca.pem".into()), "api", &[HTTP1], None).unwrap_err();
     assert_eq!(missing.part, "ca");
     assert!(missing.why.starts_with("/nonexistent/ca.pem: "), "{}", missing.why);
-    let empty = Client::new(&plan(authority.file("empty.pem", "")), "api", None).unwrap_err();
+    let empty = Client::new(&plan(authority.file("empty.pem", "")), "api", &[HTTP1], None).unwrap_err();
     assert!(empty.why.contains("has no certificate in it"), "{}", empty.why);
     let (chain, _) = authority.sign("gateway.test", |_| {});
     let chain = authority.file("client.pem", &chain);
     let shown = UpstreamTls { client: Some((chain.clone(), chain)), ..plan(authority.ca()) };
-    let keyless = Client::new(&shown, "api", None).unwrap_err();
+    let keyless = Client::new(&shown, "api", &[HTTP1], None).unwrap_err();
     assert_eq!(keyless.part, "client");
     let (_, foreign) = authority.sign("gateway.test", |_| {});
     let (chain, _) = authority.sign("gateway.test", |_| {});
     let pair = (authority.file("c.pem", &chain), authority.file("c.key", &foreign));
     let mismatched = UpstreamTls { client: Some(pair), ..plan(authority.ca()) };
-    assert_eq!(Client::new(&mismatched, "api", None).unwrap_err().part, "client");
+    assert_eq!(Client::new(&mismatched, "api", &[HTTP1], None).unwrap_err().part, "client");
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! Drives `http2` by libFuzzer, or by the smoke loop where there is none.
+#![cfg_attr(fuzzing, no_main)]
+
+tidegate_fuzz::target!(http2);
