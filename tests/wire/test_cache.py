@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,7 +53,7 @@ def origin() -> Origin:
 
 
 @pytest.fixture
-def gateway(start: Start, serve: Serve, origin: Origin) -> Iterator[Tidegate]:
+def gateway(start: Start, serve: Serve, origin: Origin) -> Tidegate:
     upstream = serve(origin)
     routes: list[dict[str, Any]] = [
         {"name": "swr", "match": {"path": "/swr"}, "cache": {"stale_while_revalidate": "1m"}, "upstream": upstream.url},
@@ -75,7 +74,7 @@ def gateway(start: Start, serve: Serve, origin: Origin) -> Iterator[Tidegate]:
         },
         {"name": "all", "cache": {}, "upstream": upstream.url},
     ]
-    yield start({"workers": 2, "routes": routes})
+    return start({"workers": 2, "routes": routes})
 
 
 def told(response: Response) -> str:
@@ -332,7 +331,7 @@ def test_all_who_wait_are_told_of_a_failure_and_the_origin_is_asked_once(start: 
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(gateway.get, "/a") for _ in range(20)]
         upstream.wait(1)
-        until(lambda: gateway.status()["connections"] >= 20, "all are there")
+        until(lambda: gateway.connections() >= 20, "all are there")
         go.set()
         assert {answer.result().status for answer in answers} == {502}
     assert len(upstream.requests) == 1

@@ -205,9 +205,14 @@ impl<E: Clone> Fill<E> {
 }
 
 impl<E: Clone> Lead<E> {
-    /// Reads what it fetches itself.
-    pub fn reader(&self) -> Option<Reader<E>> {
-        self.fill.reader()
+    /// Reads what it fetches itself, from the beginning; taken before anything comes.
+    pub fn reader(&self) -> Reader<E> {
+        let mut state = lock(&self.fill.state);
+        let number = state.next_reader;
+        state.next_reader += 1;
+        let at = state.base;
+        state.readers.insert(number, at);
+        Reader { fill: self.fill.clone(), number, at }
     }
 
     /// How many read.

@@ -6,6 +6,7 @@ use tidegate_cache::Reason;
 
 use super::{Look, fetch::{Around, pass}, look};
 use crate::{
+    abuse::ClientPlace,
     connection::Connection,
     exchange::Exchange,
     io::Stream,
@@ -33,6 +34,10 @@ pub fn refresh(
         listening: connection.listening.clone(),
         exchanges: 0,
         expects_proxy: false,
+        expects_http2: false,
+        expects_tls: false,
+        tls: connection.tls.clone(),
+        place: ClientPlace::default(),
         admin: connection.admin,
         deadline: worker.timers.deadline(),
     };

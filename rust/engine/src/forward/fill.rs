@@ -24,6 +24,8 @@ use crate::{
 
 /// How long a fill goes on for which no client waits any more, in milliseconds.
 const ALONE_MS: u64 = 30_000;
+/// Reads between two looks at the client, while the origin has more at once.
+const TURNS: u32 = 4;
 
 impl Forward<'_> {
     /// Gives what is kept in the place of the origin's answer.
@@ -71,6 +73,9 @@ impl Forward<'_> {
         };
         let most = self.route.plan.cache.as_ref().map_or(0, |rules| rules.object_bytes);
 
+        // The client reads from the beginning, whatever comes at once.
+        let reader = lead.reader();
+
         // What came of the body in the same read stands where it was: nothing was awaited since.
         exchange.surplus.clear();
         let first = {
@@ -89,10 +94,6 @@ impl Forward<'_> {
         }
         let failed = self.upstream.counts_as_failure(exchange.response.status);
         attempt.finish(self.worker, if failed { Outcome::Failed } else { Outcome::Ok }, Some(latency), "");
-        let Some(reader) = lead.reader() else {
-            lead.fail(Failure::upstream(Cause::UpstreamCut));
-            return self.give_up(connection, exchange, Failure::upstream(Cause::UpstreamCut)).await;
-        };
         lead.begin(draft.clone(), length);
         let sending =
             cache::begin(self.worker, self.plan, connection, exchange, self.route, &draft, length, reader, cached);
@@ -138,10 +139,13 @@ impl Forward<'_> {
             if std::mem::replace(&mut awaited, true) {
                 self.worker.look_at_clock();
             }
-            loop {
-                client.poll(cx, connection, exchange);
+            for turn in 1_u32.. {
+                // What is whole is kept before its last bytes go out: whoever has them finds it.
                 if download.is_received() {
                     return Poll::Ready(Ok(()));
+                }
+                if turn.is_multiple_of(TURNS) {
+                    client.poll(cx, connection, exchange);
                 }
                 if client.is_gone {
                     let until = *alone_until.get_or_insert(self.worker.now() + ALONE_MS * 1_000_000);
@@ -172,9 +176,19 @@ impl Forward<'_> {
                             if self.is_due() { Cause::TotalTimeout } else { Cause::UpstreamStalled };
                         return Poll::Ready(Err(Failure::upstream(cause)));
                     }
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        drop(scratch);
+                        let was_blocked = lead.poll_room(cx).is_pending();
+                        client.poll(cx, connection, exchange);
+                        // What the client took may have made room.
+                        if was_blocked && lead.poll_room(cx).is_ready() {
+                            continue;
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
+            Poll::Pending
         })
         .await
     }
