@@ -132,7 +132,8 @@ const CONTENTS: [&[u8]; 5] =
 /// Appends the stored lines as the 304 makes them: each field that it brings takes the place of the stored ones of
 /// that name, all others stay. `hidden` are fields (lower case) that are not kept.
 pub fn write_merged(stored: Kept<'_>, answer: &ResponseHead, hidden: &[Vec<u8>], out: &mut Vec<u8>) {
-    let nominated: Vec<&[u8]> = answer.all(Known::Connection).flat_map(tidegate_message::list_members).collect();
+    let nominated: Vec<&[u8]> =
+        answer.all(Known::Connection).flat_map(tidegate_message::list_members).collect();
     let replaces = |name: &[u8]| !CONTENTS.iter().any(|content| name.eq_ignore_ascii_case(content));
     let taken = |name: &[u8], known: Known| {
         replaces(name)
@@ -169,7 +170,9 @@ mod tests {
     use crate::fields::Pairs;
 
     fn pairs(lines: &[(&str, &str)]) -> Pairs {
-        Pairs(lines.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+        Pairs(
+            lines.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
+        )
     }
 
     #[test]

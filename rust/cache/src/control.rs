@@ -122,7 +122,9 @@ impl ResponseControl {
             let is_set = !matches!(item, Item::Flag(false));
             // RFC 9213 §2.1: a value of the wrong type is no value; freshness that can't be read is none.
             let seconds = match item {
-                Item::Integer(number) => Some(u32::try_from(*number).unwrap_or(if *number < 0 { 0 } else { FOREVER }).min(FOREVER)),
+                Item::Integer(number) => {
+                    Some(u32::try_from(*number).unwrap_or(if *number < 0 { 0 } else { FOREVER }).min(FOREVER))
+                }
                 _ => None,
             };
             match name.as_slice() {
@@ -165,9 +167,9 @@ pub fn delta_seconds(text: &[u8]) -> Option<u32> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = text.iter().fold(0_u64, |number, digit| {
-        number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-    });
+    let number = text
+        .iter()
+        .fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     Some(number.min(u64::from(FOREVER)) as u32)
 }
 
@@ -261,7 +263,8 @@ fn bare_item(text: &[u8]) -> Option<(Item, &[u8])> {
             }
             if let Some(fraction) = rest.strip_prefix(b".") {
                 let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                return ((1..=3).contains(&length) && digits <= 12).then(|| (Item::Other, &fraction[length..]));
+                return ((1..=3).contains(&length) && digits <= 12)
+                    .then(|| (Item::Other, &fraction[length..]));
             }
             let number: i64 = std::str::from_utf8(&text[..sign + digits]).ok()?.parse().ok()?;
             Some((Item::Integer(number), rest))
@@ -282,8 +285,7 @@ fn bare_item(text: &[u8]) -> Option<(Item, &[u8])> {
             Some((Item::Other, &text[end..]))
         }
         first if first.is_ascii_alphabetic() || *first == b'*' => {
-            let is_token =
-                |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte);
+            let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(byte);
             let end = text.iter().position(|byte| !is_token(byte)).unwrap_or(text.len());
             Some((Item::Other, &text[end..]))
         }
@@ -338,7 +340,9 @@ mod tests {
 
     #[test]
     fn a_targeted_field_that_is_no_dictionary_is_passed_over() {
-        for text in ["max-age=5,", "Max-Age=5", "max-age=\"5", "", "max-age=5 no-store", "=5", "max-age=(1", "a=?2"] {
+        for text in
+            ["max-age=5,", "Max-Age=5", "max-age=\"5", "", "max-age=5 no-store", "=5", "max-age=(1", "a=?2"]
+        {
             let control = read(&[("Cache-Control", "max-age=9"), ("CDN-Cache-Control", text)]);
             assert_eq!((control.max_age, control.targeted), (Some(9), false), "{text}");
         }

@@ -6,7 +6,7 @@ use tidegate_message::{Method, ResponseHead};
 use tidegate_plan::RouteCache;
 
 use crate::{
-    Draft, Freshness, Found, Object, Outcome, Part, Reason, RequestFacts, ResponseControl, Store, Times, Use,
+    Draft, Found, Freshness, Object, Outcome, Part, Reason, RequestFacts, ResponseControl, Store, Times, Use,
     conditional,
     control::FOREVER,
     fields::{Fields, Kept},
@@ -176,7 +176,9 @@ pub struct Came<'a> {
 pub fn arrived<F: Fields>(store: &Store, asking: &Asking<'_, F>, came: &Came<'_>) -> Arrived {
     let Came { response, times, kept, .. } = *came;
     let status = response.status;
-    if status == 304 && let Some(kept) = kept {
+    if status == 304
+        && let Some(kept) = kept
+    {
         return match confirmed(asking.rules, came, kept) {
             Some(object) => Arrived::Confirmed(Arc::new(object)),
             None => Arrived::Mistaken,
@@ -204,7 +206,8 @@ fn confirmed(rules: &RouteCache, came: &Came<'_>, kept: &Object) -> Option<Objec
     if !conditional::confirms(came.response, &kept.fields()) {
         return None;
     }
-    let mut hidden: Vec<Vec<u8>> = rules.hide.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
+    let mut hidden: Vec<Vec<u8>> =
+        rules.hide.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
     hidden.extend(ResponseControl::read(came.response).hidden);
     let mut fields = Vec::new();
     conditional::write_merged(kept.fields(), came.response, &hidden, &mut fields);

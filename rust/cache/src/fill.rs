@@ -12,7 +12,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{object::{Draft, Object}, reason::Reason};
+use crate::{
+    object::{Draft, Object},
+    reason::Reason,
+};
 
 /// Pieces are closed when they are so large.
 const PIECE: usize = 64 * 1024;
@@ -386,9 +389,7 @@ impl<E: Clone> Reader<E> {
     pub fn poll_begun(&self, cx: &mut Context<'_>) -> Poll<Begun<E>> {
         let mut state = lock(&self.fill.state);
         match (&state.draft, &state.end) {
-            (Some(draft), None | Some(End::Whole)) => {
-                Poll::Ready(Begun::Answer(draft.clone(), state.length))
-            }
+            (Some(draft), None | Some(End::Whole)) => Poll::Ready(Begun::Answer(draft.clone(), state.length)),
             (_, Some(end)) => Poll::Ready(Begun::Ended(end.clone())),
             (None, None) => wait(&mut state, cx),
         }

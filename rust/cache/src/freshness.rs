@@ -68,7 +68,13 @@ pub enum Asked {
 
 impl Freshness {
     /// Of a response that came at `times`.
-    pub fn new(status: u16, fields: &impl Fields, control: &ResponseControl, times: Times, rules: &RouteCache) -> Self {
+    pub fn new(
+        status: u16,
+        fields: &impl Fields,
+        control: &ResponseControl,
+        times: Times,
+        rules: &RouteCache,
+    ) -> Self {
         let explicit = explicit(fields, control, times);
         let lifetime = explicit
             .or_else(|| configured(status, rules))
@@ -76,7 +82,10 @@ impl Freshness {
             .unwrap_or(0);
         let lifetime = if status >= 400 { lifetime.min(rules.negative_s) } else { lifetime };
         let pragma = !control.present
-            && fields.values(b"pragma").flat_map(members).any(|member| member.eq_ignore_ascii_case(b"no-cache"));
+            && fields
+                .values(b"pragma")
+                .flat_map(members)
+                .any(|member| member.eq_ignore_ascii_case(b"no-cache"));
         let strict = control.forbids_stale();
         let unless = |told: Option<u32>, otherwise: u32| if strict { 0 } else { told.unwrap_or(otherwise) };
         Self {
@@ -109,7 +118,9 @@ impl Freshness {
 
     /// Whether it may be given where the origin fails.
     pub fn if_error(&self, now_ms: u64) -> bool {
-        !self.must_revalidate && !self.no_cache && -self.left(now_ms) <= i64::from(self.if_error)
+        !self.must_revalidate
+            && !self.no_cache
+            && -self.left(now_ms) <= i64::from(self.if_error)
             && (self.if_error > 0 || self.is_fresh(now_ms))
     }
 
@@ -131,8 +142,8 @@ impl Freshness {
         let left = if softly { self.left(now_ms).min(0) } else { self.left(now_ms) };
         // A reload asks with `max-age=0`: what does not change is not asked for again (RFC 8246 §2).
         let reloads = request.max_age == Some(0);
-        let too_old =
-            request.max_age.is_some_and(|most| age > most || reloads) && !(reloads && self.immutable && left > 0);
+        let too_old = request.max_age.is_some_and(|most| age > most || reloads)
+            && !(reloads && self.immutable && left > 0);
         if too_old && request.max_stale.is_none() {
             return Use::Validate(Asked::Request);
         }

@@ -93,7 +93,8 @@ mod tests {
     use super::*;
 
     fn to(reference: &str, base: &str) -> Option<String> {
-        resolve(reference.as_bytes(), b"http", b"a.test:80", base.as_bytes()).map(|out| String::from_utf8(out).unwrap())
+        resolve(reference.as_bytes(), b"http", b"a.test:80", base.as_bytes())
+            .map(|out| String::from_utf8(out).unwrap())
     }
 
     #[test]

@@ -172,7 +172,8 @@ mod tests {
         let mut of = |sort, keep: Option<&[&str]>, drop: &[&str], query: &str| {
             let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
             rules.query = CacheQuery { sort, keep: keep.map(owned), drop: owned(drop) };
-            text(&rules, &Parts { query: Some(query.as_bytes()), ..parts() }, &[]).split_off("shop\nhttp://a.test/x".len())
+            text(&rules, &Parts { query: Some(query.as_bytes()), ..parts() }, &[])
+                .split_off("shop\nhttp://a.test/x".len())
         };
         assert_eq!(of(false, None, &[], "b=1&&a"), "?b=1&&a");
         assert_eq!(of(false, None, &[], ""), "?");

@@ -201,9 +201,10 @@ impl Object {
 
     /// What it takes of the store.
     pub fn weight(&self) -> u64 {
-        let large = self.large.as_ref().map_or(0, |large| {
-            size_of::<Large>() as u64 + large.length + 40 * large.chunks.len() as u64
-        });
+        let large = self
+            .large
+            .as_ref()
+            .map_or(0, |large| size_of::<Large>() as u64 + large.length + 40 * large.chunks.len() as u64);
         OVERHEAD + self.bytes.len() as u64 + large
     }
 

@@ -62,7 +62,11 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+    Some(
+        digits
+            .iter()
+            .fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))),
+    )
 }
 
 impl Spec {
@@ -114,7 +118,13 @@ pub fn content_range(value: &[u8]) -> Option<ContentRange> {
 }
 
 /// Writes the head of one part of a `multipart/byteranges` (RFC 9110 §14.6).
-pub fn write_part(boundary: &str, content_type: Option<&[u8]>, part: &Range<u64>, total: u64, out: &mut Vec<u8>) {
+pub fn write_part(
+    boundary: &str,
+    content_type: Option<&[u8]>,
+    part: &Range<u64>,
+    total: u64,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"\r\n--");
     out.extend_from_slice(boundary.as_bytes());
     if let Some(content_type) = content_type {
@@ -155,7 +165,17 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_passed_over() {
-        for text in ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=4-2", "items=0-4", "bytes=1-2,x", "bytes=+1-2"] {
+        for text in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=4-2",
+            "items=0-4",
+            "bytes=1-2,x",
+            "bytes=+1-2",
+        ] {
             assert_eq!(select(text.as_bytes(), 10), Asked::Whole, "{text}");
         }
     }

@@ -85,7 +85,13 @@ fn number(name: &[u8], number: i64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn text(outcome: Outcome, reason: Option<Reason>, ttl: Option<i64>, forwarded: Option<u16>, stored: bool) -> String {
+    fn text(
+        outcome: Outcome,
+        reason: Option<Reason>,
+        ttl: Option<i64>,
+        forwarded: Option<u16>,
+        stored: bool,
+    ) -> String {
         let mut out = Vec::new();
         write(&Told { outcome, reason, ttl, forwarded, stored }, None, &mut out);
         String::from_utf8(out).unwrap()
@@ -102,7 +108,10 @@ mod tests {
             text(Outcome::Miss, Some(Reason::UriMiss), None, Some(200), true),
             "tidegate; fwd=uri-miss; fwd-status=200; stored; detail=uri_miss"
         );
-        assert_eq!(text(Outcome::Pass, Some(Reason::Bypass), None, None, false), "tidegate; fwd=bypass; detail=bypass");
+        assert_eq!(
+            text(Outcome::Pass, Some(Reason::Bypass), None, None, false),
+            "tidegate; fwd=bypass; detail=bypass"
+        );
         assert_eq!(text(Outcome::Refused, None, None, None, false), "tidegate; detail=only_if_cached");
     }
 

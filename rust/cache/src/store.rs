@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use quick_cache::{OptionsBuilder, Weighter, sync::{Cache as Memory, DefaultLifecycle}};
+use quick_cache::{
+    OptionsBuilder, Weighter,
+    sync::{Cache as Memory, DefaultLifecycle},
+};
 use tidegate_plan::CacheVary;
 
 use crate::{
@@ -173,7 +176,11 @@ impl Store {
                 self.standing(object, hash).unwrap_or(miss(Reason::UriMiss, hash))
             }
             Some(Entry::Pass(pass)) if *pass.key == *text => {
-                if now_ms < pass.until_ms { Found::Pass(pass.reason) } else { miss(Reason::UriMiss, hash) }
+                if now_ms < pass.until_ms {
+                    Found::Pass(pass.reason)
+                } else {
+                    miss(Reason::UriMiss, hash)
+                }
             }
             Some(Entry::Variants(variants)) if *variants.key == *text => {
                 let mut slot = None;
@@ -350,4 +357,3 @@ impl std::fmt::Debug for Store {
         f.debug_struct("Store").field("figures", &self.figures()).finish_non_exhaustive()
     }
 }
-

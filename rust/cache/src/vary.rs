@@ -68,7 +68,9 @@ pub fn normalised(name: &[u8], request: &impl Fields, rules: &CacheVary) -> Opti
     Some(match name {
         b"accept-encoding" if !rules.accept_encoding.is_empty() => codings(request, &rules.accept_encoding),
         b"accept-language" if !rules.accept_language.is_empty() => language(request, &rules.accept_language),
-        b"accept-language" | b"accept-encoding" | b"accept-charset" => as_list(name, request).to_ascii_lowercase(),
+        b"accept-language" | b"accept-encoding" | b"accept-charset" => {
+            as_list(name, request).to_ascii_lowercase()
+        }
         _ => as_list(name, request),
     })
 }
@@ -173,7 +175,9 @@ mod tests {
     use crate::{fields::Pairs, testing::rules};
 
     fn pairs(lines: &[(&str, &str)]) -> Pairs {
-        Pairs(lines.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+        Pairs(
+            lines.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
+        )
     }
 
     fn of(name: &str, lines: &[(&str, &str)], rules: &CacheVary) -> String {

@@ -31,7 +31,15 @@ fn draft(key: &[u8], tags: &[u64], turn: u64) -> Draft {
         must_revalidate: false,
         immutable: false,
     };
-    Draft { key: key.into(), fields: (*b"A: b\r\n").into(), status: 200, freshness, tags: tags.into(), turn, part: None }
+    Draft {
+        key: key.into(),
+        fields: (*b"A: b\r\n").into(),
+        status: 200,
+        freshness,
+        tags: tags.into(),
+        turn,
+        part: None,
+    }
 }
 
 fn keep(store: &Store, url: &str, tags: &[&str]) -> u128 {
@@ -132,7 +140,8 @@ fn variants_are_bounded_and_the_oldest_go_first() {
         store.keep(slot, Arc::new(Object::new(&draft(&key, &[], 0), &[])));
     };
     ["1", "2", "3", "4"].into_iter().for_each(put);
-    let has = |value: &str| matches!(find(&store, "http://a/x", &pairs(&[("Foo", value)])), Found::Object { .. });
+    let has =
+        |value: &str| matches!(find(&store, "http://a/x", &pairs(&[("Foo", value)])), Found::Object { .. });
     assert_eq!(["1", "2", "3", "4"].map(has), [false, true, true, true]);
     for number in 0..10_000 {
         put(&number.to_string());
@@ -150,7 +159,8 @@ fn all_variants_go_with_their_key() {
         let (key, slot) = store.place(text, key::hash(text), spec(names), &pairs(&[("Foo", value)]), &vary);
         store.keep(slot, Arc::new(Object::new(&draft(&key, &[], 0), &[])));
     };
-    let has = |value: &str| matches!(find(&store, "http://a/x", &pairs(&[("Foo", value)])), Found::Object { .. });
+    let has =
+        |value: &str| matches!(find(&store, "http://a/x", &pairs(&[("Foo", value)])), Found::Object { .. });
     put("Foo", "1");
     put("Foo, Bar", "2");
     assert_eq!((has("1"), has("2")), (true, true), "what varied with less is found still");
@@ -165,7 +175,9 @@ fn what_cannot_be_kept_is_remembered_for_a_while() {
     let store = Store::new(1 << 20, 1 << 10);
     let text = b"s\nhttp://a/x";
     store.pass(text, key::hash(text), Reason::Private, NOW + 10);
-    let look = |now| store.find(text, key::hash(text), &Pairs::default(), &testing::rules().vary, now, &mut Vec::new());
+    let look = |now| {
+        store.find(text, key::hash(text), &Pairs::default(), &testing::rules().vary, now, &mut Vec::new())
+    };
     assert!(matches!(look(NOW), Found::Pass(Reason::Private)));
     assert!(matches!(look(NOW + 10), Found::Miss { .. }));
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_cache::{
-    Object, Outcome, RequestFacts, Store, Times,
-    conditional, decide::{self, Arrived, Asking, Came, Fetch, Verdict},
+    Object, Outcome, RequestFacts, Store, Times, conditional,
+    decide::{self, Arrived, Asking, Came, Fetch, Verdict},
     fields::{Fields, Kept},
     key,
     present::{self, Shown, View},
@@ -59,7 +59,14 @@ impl<'a> Case<'a> {
         let [_, first, answer, wait, second, answer_again, expected] = columns[..] else {
             panic!("seven columns: {line}")
         };
-        Self { first, answer, wait: wait.parse().unwrap(), second, answer_again, expected: expected.split(' ').collect() }
+        Self {
+            first,
+            answer,
+            wait: wait.parse().unwrap(),
+            second,
+            answer_again,
+            expected: expected.split(' ').collect(),
+        }
     }
 
     fn run(&self) -> Result<(), String> {
@@ -68,41 +75,45 @@ impl<'a> Case<'a> {
         let mut happened = Happened::default();
         let mut room = Vec::new();
         let first = Request::read(self.first, &mut rules);
-        let mut step = |request: &Request, answer: &str, now_ms: u64, prefix: &str, happened: &mut Happened| {
-            let facts = RequestFacts::read(&request.head, request.head.method, rules.request_control);
-            let asking = Asking {
-                method: request.head.method,
-                fields: &request.head,
-                facts: &facts,
-                text: &request.text(&rules),
-                hash: key::hash(&request.text(&rules)),
-                rules: &rules,
+        let mut step =
+            |request: &Request, answer: &str, now_ms: u64, prefix: &str, happened: &mut Happened| {
+                let facts = RequestFacts::read(&request.head, request.head.method, rules.request_control);
+                let asking = Asking {
+                    method: request.head.method,
+                    fields: &request.head,
+                    facts: &facts,
+                    text: &request.text(&rules),
+                    hash: key::hash(&request.text(&rules)),
+                    rules: &rules,
+                };
+                match decide::decide(&store, &asking, now_ms, &mut room) {
+                    Verdict::Give { object, outcome, .. } => {
+                        happened.words.push(format!("{prefix}{}", outcome.as_str()));
+                        assert!(matches!(outcome, Outcome::Hit | Outcome::Stale));
+                        show(&object, request, &facts, now_ms, happened);
+                    }
+                    Verdict::Pass(reason) => happened.words.push(format!("{prefix}pass:{}", reason.as_str())),
+                    Verdict::Refuse => happened.words.push(format!("{prefix}refuse")),
+                    Verdict::Fetch(fetch) => {
+                        let name = fetch.reason.as_str();
+                        let validates = fetch
+                            .kept
+                            .as_ref()
+                            .is_some_and(|kept| conditional::has_validator(&kept.fields()));
+                        let word = if validates { "validate" } else { "miss" };
+                        for word in [word, "fetch"] {
+                            happened.words.push(format!("{prefix}{word}"));
+                            happened.words.push(format!("{prefix}{word}:{name}"));
+                        }
+                        if let Some(kept) = &fetch.kept {
+                            conditional::write_validators(&kept.fields(), &mut happened.sent);
+                        }
+                        if !answer.is_empty() {
+                            arrive(&store, &asking, &fetch, answer, now_ms, prefix, happened);
+                        }
+                    }
+                }
             };
-            match decide::decide(&store, &asking, now_ms, &mut room) {
-                Verdict::Give { object, outcome, .. } => {
-                    happened.words.push(format!("{prefix}{}", outcome.as_str()));
-                    assert!(matches!(outcome, Outcome::Hit | Outcome::Stale));
-                    show(&object, request, &facts, now_ms, happened);
-                }
-                Verdict::Pass(reason) => happened.words.push(format!("{prefix}pass:{}", reason.as_str())),
-                Verdict::Refuse => happened.words.push(format!("{prefix}refuse")),
-                Verdict::Fetch(fetch) => {
-                    let name = fetch.reason.as_str();
-                    let validates = fetch.kept.as_ref().is_some_and(|kept| conditional::has_validator(&kept.fields()));
-                    let word = if validates { "validate" } else { "miss" };
-                    for word in [word, "fetch"] {
-                        happened.words.push(format!("{prefix}{word}"));
-                        happened.words.push(format!("{prefix}{word}:{name}"));
-                    }
-                    if let Some(kept) = &fetch.kept {
-                        conditional::write_validators(&kept.fields(), &mut happened.sent);
-                    }
-                    if !answer.is_empty() {
-                        arrive(&store, &asking, &fetch, answer, now_ms, prefix, happened);
-                    }
-                }
-            }
-        };
         step(&first, self.answer, START_MS, "1:", &mut happened);
         let mut ignored = testing::rules();
         let second = Request::read(self.second, &mut ignored);

@@ -377,7 +377,11 @@ impl Engine {
 
     /// What is kept under a key's text, as JSON; `None` where nothing is.
     pub fn cache_get(&self, text: &[u8]) -> Option<String> {
-        cache::describe(&*self.shared.kept()?, text, self.shared.started_at * 1000 + self.shared.now() / 1_000_000)
+        cache::describe(
+            &*self.shared.kept()?,
+            text,
+            self.shared.started_at * 1000 + self.shared.now() / 1_000_000,
+        )
     }
 
     /// Books on accounts of the plan that runs what calls of another process have taken: name, moment (milliseconds since 1970), and

@@ -189,7 +189,8 @@ async fn cached(
     };
     let own = matches!(&route.plan.action, Action::Forward { upstream } if *upstream == index);
     let chosen = (!own).then_some(&*upstream.name);
-    let around = cache::Around { worker, plan, route, cache: rules, shared, framing: facts, upstream, chosen };
+    let around =
+        cache::Around { worker, plan, route, cache: rules, shared, framing: facts, upstream, chosen };
     match cache::look(worker, plan, route, rules, shared, exchange, facts, chosen) {
         Look::Give { object, outcome, facts, debug, slot } => {
             if outcome == Outcome::Stale {
@@ -199,7 +200,9 @@ async fn cached(
             cache::give(worker, plan, connection, exchange, route, given).await
         }
         // Boxed: they are large, and hits should not carry them.
-        Look::Fetch(fetch, cached) => Box::pin(cache::fetch(around, connection, exchange, fetch, cached)).await,
+        Look::Fetch(fetch, cached) => {
+            Box::pin(cache::fetch(around, connection, exchange, fetch, cached)).await
+        }
         Look::Pass(cached) => Box::pin(cache::pass(around, connection, exchange, cached)).await,
         Look::Refuse => {
             let failure = Failure::gateway(Cause::OnlyIfCached);

@@ -18,9 +18,11 @@ pub(crate) fn store(store: &CacheStore) -> Result<(), PlanError> {
 pub(crate) fn route(cache: &RouteCache, path: &str) -> Result<(), PlanError> {
     let here = |part: &str| format!("{path}.{part}");
     for (at, ttl) in cache.ttl.iter().enumerate() {
-        require(ttl.status == 0 || (200..600).contains(&ttl.status), &here(&format!("ttl[{at}].status")), || {
-            "must be 0 or 200 to 599".into()
-        })?;
+        require(
+            ttl.status == 0 || (200..600).contains(&ttl.status),
+            &here(&format!("ttl[{at}].status")),
+            || "must be 0 or 200 to 599".into(),
+        )?;
     }
     require(cache.heuristic_percent <= 100, &here("heuristic_percent"), || "must be 0 to 100".into())?;
     require((1..=64).contains(&cache.vary.most), &here("vary.most"), || "must be 1 to 64".into())?;

@@ -127,7 +127,15 @@ pub fn arrived(
             if facts.body == BodyLength::UntilClose {
                 // Its end can't be told from a broken connection.
                 lead.release(Reason::Incomplete);
-                tell(worker, route, exchange, &cached, outcome_of(kept.is_some()), Some(Reason::Incomplete), false);
+                tell(
+                    worker,
+                    route,
+                    exchange,
+                    &cached,
+                    outcome_of(kept.is_some()),
+                    Some(Reason::Incomplete),
+                    false,
+                );
                 return Arrival::Relay;
             }
             tell(worker, route, exchange, &cached, outcome_of(kept.is_some()), Some(cached.reason), true);

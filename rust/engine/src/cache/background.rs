@@ -4,7 +4,11 @@ use std::rc::Rc;
 
 use tidegate_cache::Reason;
 
-use super::{Look, fetch::{Around, pass}, look};
+use super::{
+    Look,
+    fetch::{Around, pass},
+    look,
+};
 use crate::{
     abuse::ClientPlace,
     connection::Connection,
@@ -66,16 +70,8 @@ async fn run(
     let (cache, shared) = (route.cache.as_ref()?, plan.shared.cache.as_ref()?);
     let upstream = plan.upstreams.get(upstream as usize)?;
     let chosen = chosen.then(|| upstream.name.clone());
-    let around = Around {
-        worker,
-        plan,
-        route,
-        cache,
-        shared,
-        framing: &framing,
-        upstream,
-        chosen: chosen.as_deref(),
-    };
+    let around =
+        Around { worker, plan, route, cache, shared, framing: &framing, upstream, chosen: chosen.as_deref() };
     let looked = look(worker, plan, route, cache, shared, &exchange, &framing, chosen.as_deref());
     // It is kept, and stale: it is asked about as if that were all that is known of it.
     let mut text = Vec::new();

@@ -2,12 +2,7 @@
 
 use std::rc::Rc;
 
-use tidegate_cache::{
-    conditional,
-    decide::Fetch,
-    fill::Joined,
-    vary,
-};
+use tidegate_cache::{conditional, decide::Fetch, fill::Joined, vary};
 use tidegate_http1::RequestFacts as Framing;
 use tidegate_message::Field;
 
@@ -85,7 +80,8 @@ pub async fn fetch(
             }
             Joined::Follow(reader) => {
                 let followed =
-                    follow(worker, plan, connection, exchange, route, cache, shared, &mut cached, reader).await;
+                    follow(worker, plan, connection, exchange, route, cache, shared, &mut cached, reader)
+                        .await;
                 match followed {
                     Followed::Done(next) => return next,
                     Followed::Alone(reason) => {
@@ -107,8 +103,15 @@ pub async fn fetch(
                             }
                             Look::Refuse => {
                                 let failure = Failure::gateway(Cause::OnlyIfCached);
-                                return answer::fail(worker, plan, connection, exchange, Some(route), failure)
-                                    .await;
+                                return answer::fail(
+                                    worker,
+                                    plan,
+                                    connection,
+                                    exchange,
+                                    Some(route),
+                                    failure,
+                                )
+                                .await;
                             }
                         }
                     }

@@ -94,7 +94,8 @@ pub async fn follow(
             }
             count(worker, route.slot, Outcome::Joined, None);
             let ttl = Some(draft.freshness.left(now_ms(worker)));
-            let told = status::Told { outcome: Outcome::Joined, reason: None, ttl, forwarded: None, stored: false };
+            let told =
+                status::Told { outcome: Outcome::Joined, reason: None, ttl, forwarded: None, stored: false };
             push_status(&mut exchange.fields, &told, cached.debug.then_some(&cached.text[..]));
             let begun = begin(worker, plan, connection, exchange, route, &draft, length, reader, cached);
             Followed::Done(send(plan, connection, exchange, begun).await)
@@ -203,7 +204,12 @@ pub fn begin(
 }
 
 /// Sends what is being fetched by somebody else.
-async fn send(plan: &WorkerPlan, connection: &mut Connection, exchange: &mut Exchange, sending: Sending) -> Next {
+async fn send(
+    plan: &WorkerPlan,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    sending: Sending,
+) -> Next {
     let Sending { sender, next } = sending;
     let Some(mut sender) = sender else {
         return answer::deliver(plan, connection, exchange, next).await;

@@ -179,10 +179,17 @@ pub fn write_head(
     let code = shown.status(view.status);
     let hsts = handshake::hsts(plan, exchange, Some(route));
     write_status(out, code, reason_phrase(code).as_bytes());
-    write_kept(view.fields, shown, out, |name| {
-        route.response_edits.removes(name) || (tells_id && name.eq_ignore_ascii_case(id_header))
-            || (!hsts.is_empty() && name.eq_ignore_ascii_case(handshake::HSTS))
-    }, route.response_edits.is_empty() && !tells_id && hsts.is_empty());
+    write_kept(
+        view.fields,
+        shown,
+        out,
+        |name| {
+            route.response_edits.removes(name)
+                || (tells_id && name.eq_ignore_ascii_case(id_header))
+                || (!hsts.is_empty() && name.eq_ignore_ascii_case(handshake::HSTS))
+        },
+        route.response_edits.is_empty() && !tells_id && hsts.is_empty(),
+    );
     push_number_field(out, b"Age", u64::from(freshness.age(now_ms(worker))));
     out.extend_from_slice(&exchange.fields);
     if !hsts.is_empty() {
@@ -198,7 +205,13 @@ pub fn write_head(
 }
 
 /// The kept lines that go out; all of them at once where nothing is taken out.
-fn write_kept(fields: Kept<'_>, shown: &Shown, out: &mut Vec<u8>, removed: impl Fn(&[u8]) -> bool, plain: bool) {
+fn write_kept(
+    fields: Kept<'_>,
+    shown: &Shown,
+    out: &mut Vec<u8>,
+    removed: impl Fn(&[u8]) -> bool,
+    plain: bool,
+) {
     if plain && matches!(shown, Shown::Whole | Shown::Part(_)) {
         out.extend_from_slice(fields.0);
         return;

@@ -56,9 +56,10 @@ pub fn look(
     let head = &exchange.head;
     let rules = &cache.rules;
     let facts = RequestFacts::read(head, head.method, rules.request_control);
-    let debug = cache.debug.as_ref().is_some_and(|(header, allow)| {
-        head.field(header).is_some() && allow.contains(exchange.client_ip)
-    });
+    let debug = cache
+        .debug
+        .as_ref()
+        .is_some_and(|(header, allow)| head.field(header).is_some() && allow.contains(exchange.client_ip));
     let mut room = worker.small.take();
     let mut text = std::mem::take(&mut *worker.key_text.borrow_mut());
     text.clear();

@@ -83,7 +83,8 @@ pub fn store(plan: &Plan, before: Option<&Prepared>) -> Option<Arc<Shared>> {
     {
         return Some(cache.clone());
     }
-    let largest = plan.routes.iter().filter_map(|route| route.cache.as_ref()).map(|rules| rules.object_bytes).max();
+    let largest =
+        plan.routes.iter().filter_map(|route| route.cache.as_ref()).map(|rules| rules.object_bytes).max();
     Some(Arc::new(Shared {
         store: Store::new(wanted.memory_bytes, largest.unwrap_or(1 << 20)),
         fills: Fills::new(wanted.memory_bytes / FILLS_PART),

@@ -95,11 +95,21 @@ impl Forward<'_> {
         let failed = self.upstream.counts_as_failure(exchange.response.status);
         attempt.finish(self.worker, if failed { Outcome::Failed } else { Outcome::Ok }, Some(latency), "");
         lead.begin(draft.clone(), length);
-        let sending =
-            cache::begin(self.worker, self.plan, connection, exchange, self.route, &draft, length, reader, cached);
+        let sending = cache::begin(
+            self.worker,
+            self.plan,
+            connection,
+            exchange,
+            self.route,
+            &draft,
+            length,
+            reader,
+            cached,
+        );
 
         let mut client = Client { sending, is_gone: false, done: false };
-        let pumped = self.pump(connection, exchange, &mut link, &mut download, &lead, &mut client, most).await;
+        let pumped =
+            self.pump(connection, exchange, &mut link, &mut download, &lead, &mut client, most).await;
         if let Err(failure) = pumped {
             lead.fail(failure);
             return client.cut_off(exchange, failure);
@@ -164,16 +174,14 @@ impl Forward<'_> {
                     }
                     Poll::Ready(Ok(read)) => {
                         connection.deadline.set(self.bounded(idle_ms));
-                        let taken =
-                            take(download, lead, &mut scratch[..read], most, &mut exchange.surplus);
+                        let taken = take(download, lead, &mut scratch[..read], most, &mut exchange.surplus);
                         if let Err(fault) = taken {
                             return Poll::Ready(Err(download_failure(fault)));
                         }
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(download_failure(BodyFault::Receive))),
                     Poll::Pending if connection.deadline.poll_passed(cx) => {
-                        let cause =
-                            if self.is_due() { Cause::TotalTimeout } else { Cause::UpstreamStalled };
+                        let cause = if self.is_due() { Cause::TotalTimeout } else { Cause::UpstreamStalled };
                         return Poll::Ready(Err(Failure::upstream(cause)));
                     }
                     Poll::Pending => {

@@ -14,7 +14,10 @@ const REASONS: usize = Reason::ALL.len();
 pub(super) fn write(metrics: &Metrics, figures: Option<&(Figures, u64, u64)>, page: &mut Page<'_>) {
     let names = metrics.routes.names();
     let outcomes = by_slot(metrics, names.len(), |worker| &worker.caches, outcomes);
-    page.counter("tidegate_cache_requests_total", "Requests on cached routes by route and how they were met.");
+    page.counter(
+        "tidegate_cache_requests_total",
+        "Requests on cached routes by route and how they were met.",
+    );
     for (slot, sums) in &outcomes {
         for (outcome, sum) in Outcome::ALL.iter().zip(sums).filter(|(_, sum)| **sum > 0) {
             let labels = [("route", label(&names, *slot, 0)), ("outcome", outcome.as_str())];

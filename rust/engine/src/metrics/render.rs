@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Gauges, Metrics, OTHER, ai, cache,
+    Gauges, Metrics, OTHER, ai,
     blocks::{Blocks, Counter},
+    cache,
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
     slots::Name,
