@@ -518,15 +518,15 @@ class Gateway:
 
     def engine_metrics(self) -> bytes:
         """What the engine counts, as Prometheus text."""
-        return self._engine.metrics()
+        return self.engine.metrics()
 
     def cache_get(self, text: bytes) -> bytes | None:
         """What is kept under the text of a key, as JSON; None where nothing is."""
-        return self._engine.cache_get(text)
+        return self.engine.cache_get(text)
 
     def cache_purge(self, what: str, value: bytes, *, soft: bool) -> bool | None:
         """Forgets what is kept; None where nothing is ever."""
-        return self._engine.cache_purge(what, value, soft)
+        return self.engine.cache_purge(what, value, soft)
 
     def trusts(self, listener: str) -> bool:
         """Whether what comes over this listener may change things: Unix sockets, which have an owner and a mode."""

@@ -12,18 +12,10 @@ from tidegate.plan_part import Part
 from tidegate.plan_text import Template, ValueMatch
 
 
-class CacheDisk(Part, frozen=True, kw_only=True):
-    """The tier on disk."""
-
-    path: str
-    bytes: int
-
-
 class CacheStore(Part, frozen=True, kw_only=True):
     """The store of kept answers."""
 
     memory_bytes: int
-    disk: CacheDisk | None
 
 
 class CacheTtl(Part, frozen=True, kw_only=True):

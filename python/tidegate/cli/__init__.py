@@ -171,7 +171,7 @@ def _keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     revoke.add_argument("--json", action="store_true", help="as JSON")
 
 
-def _cache(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     cache = verbs.add_parser("cache", help="look at what is kept, and forget it", description="The cache.")
     acts = cache.add_subparsers(title="verbs", metavar="VERB", required=True)
     key = _verb(acts, "key", "print the key of a URL: its hash and its text", "cache", "key")

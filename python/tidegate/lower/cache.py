@@ -61,14 +61,6 @@ def lower_store(work: Work, routes: list[plan.Route]) -> plan.CacheStore | None:
         if written != CacheStore():
             work.warn(at, "no route keeps anything", "add `cache: {}` to a route")
         return None
-    disk = None
-    if written.disk is not None:
-        size = work.bytes(written.disk.size, (*at, "disk", "size"), least=2**20, most=2**50)
-        if not written.disk.path.startswith("/"):
-            work.error(
-                (*at, "disk", "path"), f"`{written.disk.path}` is no absolute path", "write `/var/cache/tidegate`"
-            )
-        disk = plan_cache.CacheDisk(path=written.disk.path, bytes=size)
     memory = work.bytes(written.memory, (*at, "memory"), least=2**20, most=2**42)
     largest = max((route.cache.object_bytes for route in routes if route.cache is not None), default=0)
     if largest * 4 > memory:
@@ -77,7 +69,7 @@ def lower_store(work: Work, routes: list[plan.Route]) -> plan.CacheStore | None:
             "the store holds only a few of the largest objects that routes keep",
             "raise `memory`, or lower the routes' `max_object`",
         )
-    return plan.CacheStore(memory_bytes=memory, disk=disk)
+    return plan.CacheStore(memory_bytes=memory)
 
 
 def _seconds(text: str, path: Path, work: Work) -> int:

@@ -114,15 +114,7 @@ class Cache(Noun, frozen=True, kw_only=True):
     debug: Annotated[CacheDebug | None, about("Who is told the key of an answer.")] = None
 
 
-class CacheDisk(Noun, frozen=True, kw_only=True):
-    """A second tier of the store, on disk."""
-
-    path: Annotated[str, about("A directory of its own.", "/var/cache/tidegate")]
-    size: Annotated[Size, about("Bytes in all files together.", "10GiB")] = defaults.CACHE_DISK
-
-
 class CacheStore(Noun, frozen=True, kw_only=True):
     """The store that all routes share."""
 
     memory: Annotated[Size, about("Bytes in memory, those of the entries themselves included.")] = defaults.CACHE_MEMORY
-    disk: Annotated[CacheDisk | None, about("A second tier on disk.")] = None

@@ -220,9 +220,6 @@ AI_TAGS = "X-Tidegate-Tags"
 CACHE_MEMORY = "256MiB"
 """Some fifty thousand pages, in a process that has a machine's memory to itself or a good part of it."""
 
-CACHE_DISK = "10GiB"
-"""What a root disk can spare; where there is one for the cache, it is named with its size."""
-
 CACHE_OBJECT = "8MiB"
 """Pages, pictures and scripts pass; a film would push out ten thousand of them."""
 

@@ -10,18 +10,6 @@ use crate::{Template, ValueMatch};
 pub struct CacheStore {
     /// Bytes in memory, those of the entries themselves included.
     pub memory_bytes: u64,
-    /// A second tier on disk; `null` for none.
-    pub disk: Option<CacheDisk>,
-}
-
-/// The tier on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CacheDisk {
-    /// A directory that nothing else writes to.
-    pub path: String,
-    /// Bytes in all files together.
-    pub bytes: u64,
 }
 
 /// What is kept of a route's answers, and for whom.

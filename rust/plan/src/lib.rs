@@ -36,7 +36,7 @@ pub use ai::{
 };
 pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
 pub use cache::{
-    CacheBypass, CacheBypassPart, CacheDebug, CacheDisk, CacheKey, CacheQuery, CacheStore, CacheTtl,
+    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl,
     CacheVary, RouteCache,
 };
 pub use check::PlanError;
