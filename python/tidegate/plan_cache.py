@@ -81,6 +81,7 @@ class RouteCache(Part, frozen=True, kw_only=True):
     negative_s: int
     object_bytes: int
     set_cookie: bool
+    authorized: bool
     request_control: bool
     tags: list[str]
     hide: list[str]

@@ -66,13 +66,19 @@ class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=Tru
     name: str
 
 
+class ClaimValue(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
+    """`${claim:NAME}`."""
+
+    name: str
+
+
 class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
     """`${1}`, `${name}`, `${capture:name}`."""
 
     name: str
 
 
-TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Capture
+TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | ClaimValue | Capture
 Template = list[TemplatePart]
 
 

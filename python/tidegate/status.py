@@ -20,6 +20,7 @@ def table(status: dict[str, Any]) -> str:
         _routes(engine),
         _hooks(status),
         _limits(engine),
+        _key_sets(status),
         _refusals(engine),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -77,12 +78,28 @@ def _head(status: dict[str, Any], engine: dict[str, Any]) -> str:
     if engine.get("requests") and (times := engine.get("duration_us")):
         known = (f"{name} {_cell(value / 1000)} ms" for name, value in times.items())
         lines.append(f"durations      {', '.join(known)}")
+    lines += _upgrade(status)
     held = f", {size(memory)} of memory" if memory else ""
     lines.append(f"process        {workers} worker{'' if workers == 1 else 's'}{held}")
     for name, text in (("panics", "exchanges panicked"), ("log_lines_dropped", "lines of the access log were dropped")):
         if engine.get(name):
             lines.append(f"WARNING        {engine[name]:,} {text}")
     return "\n".join(lines)
+
+
+def _upgrade(status: dict[str, Any]) -> list[str]:
+    lines = []
+    told = status.get("upgrade") or {}
+    if told.get("state") == "under_way":
+        lines.append("upgrade        under way")
+    elif told.get("state") == "failed":
+        when = f"{duration(max(0.0, time.time() - told['at']))} ago"
+        detail = told["detail"].replace("\n", "\n               ")
+        lines.append(f"upgrade        {when}, FAILED ({told['reason']})\n               {detail}")
+    before = status.get("predecessor") or {}
+    if before.get("draining"):
+        lines.append(f"upgrade        process {before['pid']}, which ran before, lets its connections go")
+    return lines
 
 
 def _reload(reloads: dict[str, Any]) -> str:
@@ -154,9 +171,25 @@ def _limits(engine: dict[str, Any]) -> str:
     )
 
 
+def _key_sets(status: dict[str, Any]) -> str:
+    def state(row: dict[str, Any]) -> str:
+        if row["error"]:
+            return f"FAILING ({row['failures']} times): {row['error']}"
+        return f"{len(row['unusable'])} can't be used: {'; '.join(row['unusable'])}" if row["unusable"] else "good"
+
+    def since(row: dict[str, Any]) -> str:
+        at = row["fetched_at"]
+        return "never" if at is None else f"{duration(max(0.0, time.time() - at))} ago"
+
+    rows = status.get("key_sets", ())
+    return columns(
+        ((row["name"], row["keys"], since(row), state(row)) for row in rows), ("KEYS OF", "KEYS", "FETCHED", "STATE")
+    )
+
+
 def _hooks(status: dict[str, Any]) -> str:
     names = ("name", "calls", "failed", "late", "refused_full", "p50_ms", "p99_ms")
-    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate.admin:"))
+    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate."))
     return columns(
         ([hook[name] for name in names] for hook in hooks),
         ("HOOK", "CALLS", "FAILED", "LATE", "FULL", "P50 MS", "P99 MS"),

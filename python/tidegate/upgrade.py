@@ -143,6 +143,7 @@ class Successor:
         with contextlib.suppress(OSError):
             self._channel.send(_line({"yours": True}))
         self._channel.close()
+        self._process.returncode = 0  # it outlives this one, which is nothing to warn of
 
 
 class Predecessor:
@@ -190,12 +191,17 @@ def predecessor(environ: MutableMapping[str, str] = os.environ) -> Predecessor |
     try:
         os.set_inheritable(int(number), False)
         channel = socket.socket(fileno=int(number))
+    except OSError as error:
+        raise UpgradeError(Reason.REFUSED, f"there is no channel to the old process: {error}") from error
+    try:
         channel.settimeout(LISTEN_S)
         with channel.makefile("rb") as lines:
             told = json.loads(lines.readline())
     except (OSError, ValueError) as error:
+        channel.close()
         raise UpgradeError(Reason.REFUSED, f"the old process says nothing that can be understood: {error}") from error
     if told.get("format") != FORMAT:
+        channel.close()
         raise UpgradeError(
             Reason.REFUSED, f"the old process speaks format {told.get('format')} of upgrades, not {FORMAT}"
         )

@@ -31,7 +31,11 @@ fn main() {
             println!("cargo:rustc-link-arg-bins={}", other.display());
         }
     }
+    // Python's names are for modules that are loaded later; no other is, so that what is not used falls out.
+    let folder = env::var("CARGO_MANIFEST_DIR").expect("Cargo sets it");
     println!("cargo:rustc-link-arg-bins=-rdynamic");
+    println!("cargo:rustc-link-arg-bins=-Wl,--version-script={folder}/src/python.map");
+    println!("cargo:rerun-if-changed=src/python.map");
     for library in ["m", "dl", "pthread", "util"] {
         println!("cargo:rustc-link-arg-bins=-l{library}");
     }

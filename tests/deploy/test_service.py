@@ -1,4 +1,4 @@
-"""The service under a systemd that has booted: installed, serving, reloaded, upgraded under load, activated by sockets, removed."""
+"""The service under a systemd that has booted: installed, serving, reloaded, upgraded under load, removed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Hello(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"hello")
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
@@ -61,9 +61,7 @@ def upstream(machine: Machine, port: int = 3000) -> Iterator[None]:
 def configure(machine: Machine, which: str = "first", config: str = CONFIG) -> None:
     """Written in one step, as administrators' tools do."""
     (machine.more / "tidegate.yaml").write_text(config.replace("WHICH", which))
-    machine.right(
-        "cp /mnt/more/tidegate.yaml /etc/tidegate/.new && chmod 644 /etc/tidegate/.new && mv /etc/tidegate/.new /etc/tidegate/tidegate.yaml"
-    )
+    machine.right("cd /etc/tidegate && cp /mnt/more/tidegate.yaml .new && chmod 644 .new && mv .new tidegate.yaml")
 
 
 def installed(machine: Machine, which: str = "first") -> None:
@@ -107,10 +105,12 @@ def test_a_service_from_install_to_purge(suite: str, begin: Boot) -> None:
 
     # Logs that are moved away are opened anew.
     machine.right("logrotate -f /etc/logrotate.d/tidegate")
-    until(
-        lambda: machine.get(80, "/which?after") and "after" in machine.run("cat /var/log/tidegate/access.log").out,
-        "a new log",
-    )
+
+    def logged_anew() -> bool:
+        machine.get(80, "/which?after")
+        return "after" in machine.run("cat /var/log/tidegate/access.log").out
+
+    until(logged_anew, "a new log")
     assert machine.right("ls /var/log/tidegate").split() == ["access.log", "access.log.1"]
 
     # Whatever kills it, it comes back.
@@ -151,7 +151,8 @@ def test_a_dynamic_user_does_where_there_is_no_fixed_one(begin: Boot) -> None:
     machine.right("mkdir -p /etc/sysusers.d; ln -s /dev/null /etc/sysusers.d/tidegate.conf; mkdir -p /etc/tidegate")
     configure(machine)
     machine.right(
-        "cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; tidegate service > /etc/systemd/system/tidegate.service"
+        "cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; "
+        "tidegate service > /etc/systemd/system/tidegate.service"
     )
     machine.right("systemctl enable --now tidegate")
     assert "tidegate" not in machine.right("cat /etc/passwd")
@@ -160,7 +161,7 @@ def test_a_dynamic_user_does_where_there_is_no_fixed_one(begin: Boot) -> None:
 
 @contextmanager
 def asked_without_end(machine: Machine, clients: int = 4) -> Iterator[list[str]]:
-    """Clients that ask as fast as they are answered; yields what went wrong. Idle connections that were closed are opened anew."""
+    """Clients that ask as fast as they are answered; yields what went wrong."""
     wrong: list[str] = []
     answered = [0] * clients
     over = threading.Event()

@@ -35,6 +35,7 @@ class FakeCall:
     route: str = "all"
     listener: str = "control"
     user: str = ""
+    about: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
 
@@ -56,7 +57,7 @@ class FakeEngine:
     """Records what it is told; `refusal` is raised by the next start or apply."""
 
     def __init__(self, workers: int = 1) -> None:
-        self.workers = workers
+        self.threads = workers
         self.plans: list[Any] = []
         self.refusal: Exception | None = None
         self.events: list[str] = []
@@ -118,6 +119,12 @@ class FakeEngine:
 
     def cache_get(self, text: bytes, /) -> bytes | None:
         return b"{}" if text == b"kept" else None
+    def set_keys(self, name: str, jwks: bytes, /) -> tuple[int, list[str]] | None:
+        self.events.append(f"set_keys {name}")
+        return 1, []
+
+    def keys_failed(self, name: str, /) -> None:
+        self.events.append(f"keys_failed {name}")
 
     def calls_fd(self) -> int:
         return self._readable

@@ -50,7 +50,7 @@ class Scene:
         """Starts, runs the test's body once it serves, ends; the exit status."""
 
         def engine(workers: int) -> Any:
-            self.engine.workers = workers
+            self.engine.threads = workers
             return self.engine
 
         async def inner() -> int:

@@ -27,7 +27,13 @@ def test_the_control_socket_is_there_without_any_configuration() -> None:
     loaded = from_flags(["127.0.0.1:0"], "http://127.0.0.1:1")
     made = lower(loaded.config, loaded.where, control_socket="/run/c.sock").plan
     assert made.listeners[1] == plan.Listener(
-        name="control", address=plan.AddressUnix(path="/run/c.sock"), proxy_protocol=False, admin=True, tls=None
+        name="control",
+        address=plan.AddressUnix(path="/run/c.sock"),
+        proxy_protocol=False,
+        http2=True,
+        admin=True,
+        tls=None,
+        tcp=None,
     )
     assert [route.name for route in made.routes] == ["/", "admin:healthz", "admin:readyz", "admin:metrics", "admin:api"]
 

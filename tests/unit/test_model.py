@@ -48,7 +48,7 @@ def test_defaults_are_not_shared_between_configurations() -> None:
 def test_every_default_is_what_its_key_takes(name: str) -> None:
     value = getattr(defaults, name)
     if isinstance(value, str) and name not in ("ADMIN_ADDRESS", "AI_TAGS"):
-        readers = (units.percent,) if value.endswith("%") else (units.duration, units.size)
+        readers = (units.percent,) if value.endswith("%") else (units.duration, units.size, units.age)
         assert any(reads(reader, value) for reader in readers)
 
 

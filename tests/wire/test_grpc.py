@@ -173,3 +173,21 @@ def test_a_deadline_is_kept_by_the_gateway_though_nobody_else_keeps_it(
         code, _ = failure(lambda: call(b"", timeout=0.3))
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert service[0].cancelled.wait(PATIENCE_S)
+
+
+def test_a_conversation_may_pause_for_longer_than_a_body_may(start: Start, service: tuple[Service, str]) -> None:
+    bounds = {"body_timeout": "200ms", "rate_grace": "100ms", "min_body_rate": "1KiB"}
+    settings = {**config(service[1], timeouts={"idle": "200ms"}), "server": bounds}
+    heard = threading.Event()
+
+    def requests() -> Iterator[bytes]:
+        yield b"first"
+        heard.wait(PATIENCE_S)
+        threading.Event().wait(1)  # the pause is what this is about
+        yield b"second"
+
+    with dial(start(settings)) as channel:
+        answers = channel.stream_stream("/test.Service/both")(requests(), timeout=30)
+        assert next(answers) == b"FIRST"
+        heard.set()
+        assert [*answers] == [b"SECOND"]

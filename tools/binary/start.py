@@ -1,4 +1,4 @@
-"""The first module that the single file runs: loads compiled modules out of the archive without touching the disk, then the command line."""
+"""The first module that the single file runs: loads compiled modules without touching the disk, runs `tidegate`."""
 
 import contextlib
 import os
@@ -11,7 +11,12 @@ import _tidegate_load  # type: ignore[import-not-found]  # linked into the progr
 MFD_CLOEXEC = 1
 MFD_EXEC = 0x10
 """Since Linux 6.3: says that the memory is for code, which `vm.memfd_noexec=1` asks for."""
-BEFORE = {"_ssl": ("libcrypto.so.3", "libssl.so.3"), "_hashlib": ("libcrypto.so.3",), "_sqlite3": ("libsqlite3.so.0",)}
+BEFORE = {
+    "_ssl": ("libcrypto.so.3", "libssl.so.3"),
+    "_hashlib": ("libcrypto.so.3",),
+    "_sqlite3": ("libsqlite3.so.0",),
+    "cryptography.hazmat.bindings._rust": ("libgcc_s.so.1",),
+}
 """Shared libraries by the module that needs them, in the order in which they are opened."""
 
 
@@ -30,7 +35,9 @@ class Archived:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """As `sys.meta_path` asks for it."""
-        if name in sys.builtin_module_names:  # the engine; Python's own finder looks for no built-in module inside a package
+        if (
+            name in sys.builtin_module_names
+        ):  # the engine; Python's own finder looks for no built-in module inside a package
             return spec_from_loader(name, BuiltinImporter, origin="built-in")
         if name not in self._compiled:
             return None
@@ -101,7 +108,7 @@ def _folder() -> "contextlib.AbstractContextManager[str]":
     import tempfile
 
     places = [os.environ.get(name) for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "CACHE_DIRECTORY")]
-    for place in [*(place.split(":")[0] for place in places if place), "/dev/shm", None]:  # noqa: S108
+    for place in [*(place.split(":")[0] for place in places if place), "/dev/shm", None]:
         with contextlib.suppress(OSError):
             return tempfile.TemporaryDirectory(prefix="tidegate-", dir=place)
     raise ImportError("no memory that can be run, and no folder to write to: compiled modules can't be loaded")

@@ -25,7 +25,8 @@ def _bash(top: Command) -> str:
         words += [flag for option in command.options for flag in option.flags] + ["--help"]
         valued = [option for option in command.options if option.value]
         values = [
-            f"        {'|'.join(option.flags)}) _tidegate_value {option.completes or 'words'} {_shell(' '.join(option.choices))}; return ;;"
+            f"        {'|'.join(option.flags)}) "
+            f"_tidegate_value {option.completes or 'words'} {_shell(' '.join(option.choices))}; return ;;"
             for option in valued
         ]
         path = command.name.partition(" ")[2]
@@ -132,9 +133,7 @@ def _fish(top: Command) -> str:
         elif command.verbs:
             seen.append(f"not __fish_seen_subcommand_from {names}")
         when = _shell("; and ".join(seen))
-        lines += [
-            f"complete -c tidegate -n {when} -a {_last(verb)} -d {_shell(verb.about)}" for verb in command.verbs
-        ]
+        lines += [f"complete -c tidegate -n {when} -a {_last(verb)} -d {_shell(verb.about)}" for verb in command.verbs]
         for argument in command.positional:
             if argument.choices:
                 lines.append(f"complete -c tidegate -n {when} -a {_shell(' '.join(argument.choices))}")

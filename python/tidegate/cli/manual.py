@@ -24,7 +24,11 @@ FILES: Final = (
     ("/etc/default/tidegate", "variables that the service's configuration names"),
     ("$STATE_DIRECTORY, ~/.local/state/tidegate", "the control socket, the last good plan, keys and usage"),
 )
-STATUS: Final = (("0", "done"), ("1", "something is wrong; standard error says what"), ("2", "the command itself was wrong"))
+STATUS: Final = (
+    ("0", "done"),
+    ("1", "something is wrong; standard error says what"),
+    ("2", "the command itself was wrong"),
+)
 
 
 def page(parser: argparse.ArgumentParser) -> str:
@@ -42,13 +46,20 @@ def page(parser: argparse.ArgumentParser) -> str:
     ]
     for command in [command for command in top.all() if not command.verbs]:
         lines += [".SS " + _text(command.name), _text(_sentence(command.about)), ".PP", f".B {_text(command.usage)}"]
-        for argument in command.arguments:
-            lines += [".TP", _named(argument), _text(_sentence(argument.about) if argument.about else _choice(argument))]
+        lines += _arguments(command)
+    lines += [".SH OPTIONS", *_arguments(top)]
     for title, rows in (("SIGNALS", SIGNALS), ("FILES", FILES), ("EXIT STATUS", STATUS)):
         lines.append(f".SH {title}")
         for name, about in rows:
             lines += [".TP", f".B {_text(name)}", _text(_sentence(about))]
     return "\n".join(lines) + "\n"
+
+
+def _arguments(command: Command) -> list[str]:
+    told = []
+    for argument in command.arguments:
+        told += [".TP", _named(argument), _text(_sentence(argument.about) if argument.about else _choice(argument))]
+    return told
 
 
 def _named(argument: Argument) -> str:

@@ -11,7 +11,7 @@ from tidegate import plan
 if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
 
-__all__ = ["NOWHERE", "authority", "bind", "cidr", "endpoint", "is_secure", "show"]
+__all__ = ["NOWHERE", "authority", "bind", "cidr", "endpoint", "is_secure", "is_stream", "show"]
 
 _PORTED = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/]*)):(\d{1,6})")
 _URL = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>[/?#].*)?", re.DOTALL)
@@ -59,7 +59,7 @@ def bind(text: str, path: Path, work: Work) -> plan.Address:
 
 
 def endpoint(text: str, path: Path, work: Work) -> plan.Address:
-    """Where an endpoint answers: `http://host:port`, `https://host:port` or `unix:/path`."""
+    """Where an endpoint answers: `http://host:port`, `https://…`, `tcp://…`, `tls://…` or `unix:/path`."""
     if text.startswith("unix:"):
         return _unix(text[5:], path, work)
     found = _URL.fullmatch(text)
@@ -70,7 +70,7 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         work.error(path, f"`{text}` is not a URL", f"write `http://{meant}`")
         return NOWHERE
     where, rest = found["authority"], found["rest"] or ""
-    if scheme.lower() not in ("http", "https"):
+    if scheme.lower() not in ("http", "https", "tcp", "tls"):
         right = f"write `http://{where}`, `https://{where}` or `unix:/path`"
         work.error(path, f"`{scheme}://` is not spoken to upstreams", right)
         return NOWHERE
@@ -80,12 +80,17 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
         return NOWHERE
     if "@" in where:
         bare = where.rsplit("@", 1)[1]
+        if is_stream(text):
+            work.error(path, "a name and a password do not belong into this URL", f"write `{scheme}://{bare}`")
+            return NOWHERE
         right = f"write `{scheme}://{bare}` and set the Authorization header by `headers: {{request: {{set: …}}}}`"
         work.error(path, "a name and a password do not belong into this URL", right)
         return NOWHERE
     if rest not in ("", "/"):
         prefix = rest.split("?")[0].rstrip("/") or "/"
-        right = f"write `{scheme}://{where}` and, in the route, `rewrite: {{prefix: {prefix}}}`"
+        right = f"write `{scheme}://{where}`"
+        if not is_stream(text):
+            right = f"write `{scheme}://{where}` and, in the route, `rewrite: {{prefix: {prefix}}}`"
         work.error(path, f"an endpoint has no path, this one has `{rest}`", right)
         return NOWHERE
     return _host_port(where, text, path, work)
@@ -93,11 +98,19 @@ def endpoint(text: str, path: Path, work: Work) -> plan.Address:
 
 def is_secure(text: str) -> bool:
     """Whether an endpoint is spoken to by TLS."""
-    return text[:8].lower() == "https://"
+    return text[:8].lower() == "https://" or text[:6].lower() == "tls://"
+
+
+def is_stream(text: str) -> bool:
+    """Whether an endpoint takes whatever a tcp listener passes on, instead of HTTP."""
+    return text[:6].lower() in ("tcp://", "tls://")
 
 
 def _host_port(where: str, text: str, path: Path, work: Work) -> plan.Address:
     port_of_scheme = 443 if is_secure(text) else 80
+    if is_stream(text) and not re.search(r":\d+$", where):
+        work.error(path, f"`{text}` has no port", f"write `{text.rstrip('/')}:PORT`")
+        return NOWHERE
     with_port = _PORTED.fullmatch(where if re.search(r":\d+$", where) else f"{where}:{port_of_scheme}")
     host = (with_port[1] or with_port[2]) if with_port else ""
     if not with_port or not host:

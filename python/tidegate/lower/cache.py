@@ -44,6 +44,7 @@ def lower_cache(route: Route, name: str, path: Path, work: Work) -> plan.RouteCa
         negative_s=_seconds(cache.negative_ttl, (*path, "negative_ttl"), work),
         object_bytes=work.bytes(cache.max_object, (*path, "max_object"), least=1, most=2**32),
         set_cookie=cache.set_cookie,
+        authorized=cache.authorized,
         request_control=cache.request_control,
         tags=_tags(cache.tags, (*path, "tags"), work),
         hide=_names(cache.hide, (*path, "hide"), work),

@@ -29,7 +29,10 @@ _ALIASES = {
     "user": "api_key",
     "key": "api_key",
 }
-_RIGHT = "write `client_ip`, `header:NAME`, `cookie:NAME`, `api_key`, `path`, `host`, `route`, or a list of these"
+_RIGHT = (
+    "write `client_ip`, `header:NAME`, `cookie:NAME`, `claim:NAME`, `api_key`, `path`, `host`, `route`, "
+    "or a list of these"
+)
 
 _Written = TypeVar("_Written", Limit, Concurrency)
 
@@ -41,13 +44,15 @@ def lower_key(written: str | list[str], path: Path, work: Work) -> list[plan.Key
         kind, colon, name = text.partition(":")
         if text in _KEYS:
             part = _KEYS[text]
+        elif colon and kind == "claim" and name:
+            part = plan.ClaimPart(name=name)
         elif colon and kind in ("header", "cookie"):
             if not is_token(name):
                 work.error(at, f"`{text}` names no {kind}", f"write `{kind}:NAME`")
                 continue
             part = plan.HeaderPart(name=name) if kind == "header" else plan.CookiePart(name=name)
         else:
-            meant = _ALIASES.get(text) or closest(text, [*_KEYS, "header", "cookie"])
+            meant = _ALIASES.get(text) or closest(text, [*_KEYS, "header", "cookie", "claim"])
             work.error(at, f"`{text}` is nothing to count by", f"did you mean `{meant}`?" if meant else _RIGHT)
             continue
         if part in parts:
@@ -68,9 +73,22 @@ def lower_route_limits(work: Work, names: list[str]) -> tuple[list[list[int]], l
             limits.define(index, limit, path, names[index], lambda name, it, at: _limit(name, it, at, work))
         for cap, path in each(route.concurrency, ("routes", index, "concurrency")):
             caps.define(index, cap, path, names[index], lambda name, it, at: _concurrency(name, it, at, work))
+    first = len(routes)
+    # Listeners that pass connections on share the counts of routes where the names are the same.
+    for index, listener in enumerate(work.config.listeners):
+        if isinstance(listener, str) or listener.protocol != "tcp":
+            continue
+        name = listener.name or listener.address
+        for limit, path in each(listener.limit, ("listeners", index, "limit")):
+            limits.define(first + index, limit, path, name, lambda name, it, at: _limit(name, it, at, work))
+        for cap, path in each(listener.concurrency, ("listeners", index, "concurrency")):
+            caps.define(first + index, cap, path, name, lambda name, it, at: _concurrency(name, it, at, work))
     work.limits = [entry for entry in limits.made if isinstance(entry, plan.Limit)]
     work.concurrency = [entry for entry in caps.made if isinstance(entry, plan.Concurrency)]
-    return limits.resolve(len(routes)), caps.resolve(len(routes))
+    owners = first + len(work.config.listeners)
+    limits_of, caps_of = limits.resolve(owners), caps.resolve(owners)
+    work.listener_limits, work.listener_caps = limits_of[first:], caps_of[first:]
+    return limits_of[:first], caps_of[:first]
 
 
 class _Shared:

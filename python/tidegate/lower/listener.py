@@ -39,6 +39,7 @@ def lower_listeners(work: Work) -> None:
                 http2=entry.http2,
                 admin=False,
                 tls=lower_tls(entry.tls, (*path, "tls"), work),
+                tcp=None,
             ),
             inner,
             named=entry.name is not None,
@@ -88,6 +89,7 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
                 http2=True,
                 admin=True,
                 tls=None,
+                tcp=None,
             )
         )
         work.listener_paths.append(("state",))
@@ -95,7 +97,9 @@ def lower_admin(work: Work, control_socket: str | None) -> list[int]:
     if not isinstance(written, bool) or written:
         for text, path in each(defaults.ADMIN_ADDRESS if isinstance(written, bool) else written, ("admin",)):
             address = bind(text, path, work)
-            made = plan.Listener(name=text, address=address, proxy_protocol=False, http2=True, admin=True, tls=None)
+            made = plan.Listener(
+                name=text, address=address, proxy_protocol=False, http2=True, admin=True, tls=None, tcp=None
+            )
             _add(work, made, path)
             if isinstance(address, plan.AddressIp) and not address.ip.startswith("127.") and address.ip != "::1":
                 work.warn(

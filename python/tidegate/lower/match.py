@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
     from tidegate.model.route import Match
 
-__all__ = ["lower_match"]
+__all__ = ["lower_host", "lower_match"]
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _V6 = re.compile(r"\[[0-9a-f:.]+\]")
@@ -24,7 +24,7 @@ _ROOT = plan.PathPrefix(value="/")
 
 def lower_match(match: Match, path: Path, work: Work) -> plan.Matches:
     """All that must hold; what is wrong is noted."""
-    hosts = [_host(text, at, work) for text, at in each(match.host, (*path, "host"))]
+    hosts = [lower_host(text, at, work) for text, at in each(match.host, (*path, "host"))]
     methods = [_method(text, at, work) for text, at in each(match.methods, (*path, "methods"))]
     return plan.Matches(
         hosts=list(dict.fromkeys(hosts)),
@@ -80,7 +80,8 @@ def _pattern(glob: str) -> str:
     return "'" + ("^" if words[0] else "") + ".*".join(words).removeprefix(".*") + ("$" if words[-1] else "") + "'"
 
 
-def _host(text: str, path: Path, work: Work) -> str:
+def lower_host(text: str, path: Path, work: Work) -> str:
+    """A host's name, or `*.` and one, in lower case; what is wrong is noted."""
     host = text.lower().removesuffix(".")
     if host == "*":
         work.error(path, "`*` is no host", "leave `host` out to take any")

@@ -8,12 +8,14 @@ from tidegate import plan
 from tidegate.load.problems import closest
 from tidegate.lower.auth import lower_access, lower_auth
 from tidegate.lower.cache import lower_cache
+from tidegate.lower.cors import cors_edits, lower_cors
 from tidegate.lower.headers import lower_edits
 from tidegate.lower.hook import lower_hook
 from tidegate.lower.limit import lower_route_limits
 from tidegate.lower.listener import redirecting
 from tidegate.lower.match import lower_match
 from tidegate.lower.server import max_body
+from tidegate.lower.tcp import is_tcp
 from tidegate.lower.template import Captures, captures_of, replacement, template
 from tidegate.lower.upstream import lower_retry, lower_timeouts
 from tidegate.lower.work import each
@@ -36,7 +38,7 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
     names = _names(work)
     limits, caps = lower_route_limits(work, names)
     elsewhere = redirecting(work)
-    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere]
+    everywhere = [index for index in range(len(work.listeners)) if index not in elsewhere and not is_tcp(work, index)]
     by_name: dict[str, int] = {}
     for index, listener in enumerate(work.listeners):
         by_name[listener.name] = index
@@ -47,7 +49,6 @@ def lower_routes(work: Work, upstreams: Upstreams, ai: AiLowering | None) -> lis
         made = _route(route, path, names[index], listeners, (upstreams, ai), work, (limits[index], caps[index]))
         out.append(made)
         _warn(route, made, path, work)
-    upstreams.warn_unused()
     _warn_shadowed(out, work)
     return out
 
@@ -76,7 +77,8 @@ def _route(
         listeners=listeners,
         matches=matches,
         access=lower_access(route.access, (*path, "access"), work) if route.access is not None else None,
-        auth=lower_auth(route.auth, (*path, "auth"), work) if route.auth is not None else None,
+        auth=lower_auth(route.auth, (*path, "auth"), work, upstreams) if route.auth is not None else None,
+        cors=lower_cors(route.cors, route, (*path, "cors"), work) if route.cors is not None else None,
         limits=counts[0],
         concurrency=counts[1],
         hook=hook,
@@ -85,9 +87,8 @@ def _route(
         if route.rewrite is not None
         else None,
         request_headers=lower_edits(route.headers.request, (*path, "headers", "request"), work, captures, request=True),
-        response_headers=lower_edits(
-            route.headers.response, (*path, "headers", "response"), work, captures, request=False
-        ),
+        response_headers=cors_edits(route.cors)
+        + lower_edits(route.headers.response, (*path, "headers", "response"), work, captures, request=False),
         timeouts=lower_timeouts(route.timeouts, upstreams.timeouts(upstream), paths, work),
         retry=lower_retry(route.retry, upstreams.retry(upstream), paths, work),
         cache=lower_cache(route, name, (*path, "cache"), work),
@@ -198,6 +199,8 @@ def _listeners(route: Route, path: Path, by_name: dict[str, int], work: Work) ->
                 else "the listeners are " + ", ".join(f"`{known}`" for known in by_name)
             )
             work.error(at, f"no listener is called `{name}`", right)
+        elif is_tcp(work, index):
+            work.error(at, f"`{name}` passes connections on, it serves no routes", "name a listener without `protocol`")
         elif index not in out:
             out.append(index)
     return out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate import plan
 from tidegate.load.problems import closest
-from tidegate.lower.address import NOWHERE, authority, endpoint, is_secure
+from tidegate.lower.address import NOWHERE, authority, endpoint, is_secure, is_stream
 from tidegate.lower.limit import lower_key
 from tidegate.lower.work import each
 from tidegate.model import defaults
@@ -38,12 +38,26 @@ class Upstreams:
         self.written: list[Upstream] = []
         self.by_name: dict[str, int] = {}
         self.by_urls: dict[tuple[str, ...], int] = {}
-        self.used: set[int] = set()
+        self.used: dict[int, bool] = {}
         for name, entry in work.config.upstreams.items():
             self._named(name, entry)
 
-    def index(self, written: str | list[str], path: Path) -> int:
-        """The upstream that a route means; what is wrong is noted."""
+    def _check_protocol(self, written: Upstream, path: Path) -> None:
+        """HTTP/2 connections are shared by clients, so they can't speak for one; tcp listeners speak no HTTP at all."""
+        if written.protocol == "http1":
+            return
+        if written.proxy_protocol is not None:
+            self.work.error(
+                (*path, "proxy_protocol"),
+                "a PROXY header tells of one client, and a connection of HTTP/2 is shared by many",
+                "leave `protocol` out, or rely on `server.forwarded`",
+            )
+        entries: Iterable[tuple[str | Endpoint, Path]] = each(written.endpoints, path)
+        if any(is_stream(entry if isinstance(entry, str) else entry.url) for entry, _ in entries):
+            self.work.error((*path, "protocol"), "tcp listeners speak no HTTP to these endpoints", "leave it out")
+
+    def index(self, written: str | list[str], path: Path, *, stream: bool = False) -> int:
+        """The upstream that a route means, or (`stream`) a tcp listener; what is wrong is noted."""
         if isinstance(written, str) and not _is_url(written):
             index = self.by_name.get(written)
             if index is None:
@@ -51,9 +65,30 @@ class Upstreams:
                 return 0
         else:
             urls = [written] if isinstance(written, str) else written
-            index = self._inline(urls, path)
-        self.used.add(index)
+            index = self._inline(urls, path, stream)
+        self._use(index, path, stream)
         return index
+
+    def _use(self, index: int, path: Path, stream: bool) -> None:
+        """Notes who leads to an upstream: its endpoints speak HTTP, or take what tcp listeners pass on, never both."""
+        if index >= len(self.written):
+            return
+        entries: Iterable[tuple[str | Endpoint, Path]] = each(self.written[index].endpoints, ())
+        urls = [entry if isinstance(entry, str) else entry.url for entry, _ in entries]
+        url = urls[0] if urls else ""
+        bare = url.partition("://")[2]
+        if stream and url[:4].lower() == "http":
+            scheme = "tls" if is_secure(url) else "tcp"
+            self.work.error(path, f"`{url}` is spoken HTTP to, a tcp listener is not", f"write `{scheme}://{bare}`")
+        elif not stream and is_stream(url):
+            scheme = "https" if is_secure(url) else "http"
+            self.work.error(path, f"`{url}` is for tcp listeners, a route speaks HTTP", f"write `{scheme}://{bare}`")
+        elif self.used.get(index, stream) != stream:
+            name = self.work.upstreams[index].name
+            self.work.error(
+                path, f"`{name}` is spoken HTTP to elsewhere", "name another upstream with the same endpoints"
+            )
+        self.used[index] = stream
 
     def timeouts(self, index: int | None) -> Timeouts:
         """What the upstream says for routes that do not."""
@@ -89,8 +124,8 @@ class Upstreams:
             entry, at = Upstream(endpoints=[*written] if isinstance(written, list) else written), path
         self.by_name[name] = self._add(name, entry, path, at)
 
-    def _inline(self, urls: list[str], path: Path) -> int:
-        index = self.by_urls.get(key := tuple(urls))
+    def _inline(self, urls: list[str], path: Path, stream: bool) -> int:
+        index = self.by_urls.get(key := (str(stream), *urls))
         if index is not None:
             return index
         for position, url in enumerate(urls):
@@ -106,17 +141,18 @@ class Upstreams:
             name = f"{base}#{count}"
         index = self._add(name, Upstream(endpoints=[*urls]), path, path)
         self.by_urls[key] = self.by_name[name] = index
-        self.used.add(index)
         return index
 
     def _add(self, name: str, written: Upstream, path: Path, endpoints_path: Path) -> int:
         work = self.work
+        self._check_protocol(written, path)
         made = plan.Upstream(
             name=name,
             endpoints=_endpoints(written, endpoints_path, work),
             balance=_balance(written.balance, (*path, "balance"), work),
             protocol=written.protocol,
             tls=_tls(written, path, endpoints_path, work),
+            proxy_protocol=written.proxy_protocol,
             pool=plan.Pool(
                 idle_max=written.pool.idle_max,
                 idle_ms=work.milliseconds(written.pool.idle, (*path, "pool", "idle")),
@@ -155,7 +191,15 @@ def lower_timeouts(route: Timeouts, upstream: Timeouts, paths: tuple[Path, Path]
         head_ms=pick(route.head, upstream.head, defaults.HEAD, "head"),
         idle_ms=pick(route.idle, upstream.idle, defaults.IDLE, "idle"),
         total_ms=pick(route.total, upstream.total, defaults.TOTAL, "total"),
+        tunnel_idle_ms=_tunnel_idle(route, upstream, paths, work),
     )
+
+
+def _tunnel_idle(route: Timeouts, upstream: Timeouts, paths: tuple[Path, Path], work: Work) -> int:
+    for written, path in ((route.tunnel_idle, paths[0]), (upstream.tunnel_idle, paths[1])):
+        if written is not None:
+            return work.milliseconds(written, (*path, "timeouts", "tunnel_idle"))
+    return work.tunnel_idle_ms
 
 
 def lower_retry(route: Retry | bool, upstream: Retry | bool, paths: tuple[Path, Path], work: Work) -> plan.Retry:
@@ -210,10 +254,15 @@ def _tls(written: Upstream, path: Path, endpoints_path: Path, work: Work) -> pla
     """How the endpoints are secured: all of them or none."""
     entries: Iterable[tuple[str | Endpoint, Path]] = each(written.endpoints, endpoints_path)
     urls = [(entry, at) if isinstance(entry, str) else (entry.url, (*at, "url")) for entry, at in entries]
+    streams = [is_stream(url) for url, _ in urls if not url.startswith("unix:")]
+    if any(streams) and not all(streams):
+        work.error(endpoints_path, "some of the endpoints speak HTTP and some do not", "write two upstreams")
     secure = [is_secure(url) for url, _ in urls]
     if not any(secure):
         if written.tls is not None:
             right = "write `https://` at the endpoints, or leave `tls` out"
+            if any(streams):
+                right = "write `tls://` at the endpoints, or leave `tls` out"
             work.error((*path, "tls"), "the endpoints are spoken to without TLS", right)
         return None
     if not all(secure):

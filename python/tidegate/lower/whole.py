@@ -13,6 +13,7 @@ from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
 from tidegate.lower.route import lower_routes
 from tidegate.lower.server import lower_server
+from tidegate.lower.tcp import lower_tcp
 from tidegate.lower.upstream import Upstreams
 from tidegate.lower.work import Work
 from tidegate.model.ai import Ai
@@ -29,13 +30,16 @@ __all__ = ["lower_whole"]
 def lower_whole(config: Config, where: SourceMap, control_socket: str | None, around: Around) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors`."""
     work = Work(config, where)
+    work.kept_keys = around.kept_keys or work.kept_keys
     server = lower_server(work)
     lower_listeners(work)
     access_log = lower_access_log(work)
     upstreams = Upstreams(work)
     ai = _ai(work, upstreams, around)
     routes = lower_routes(work, upstreams, ai)
-    if not routes:
+    lower_tcp(work, upstreams)
+    upstreams.warn_unused()
+    if not routes and not all(listener.tcp for listener in work.listeners):
         work.warn((), "there is no route: everything is answered 404", "add `routes: [{upstream: http://HOST:PORT}]`")
     admins = lower_admin(work, control_socket)
     made_ai = ai.lower() if ai is not None else None

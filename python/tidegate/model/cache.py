@@ -97,6 +97,9 @@ class Cache(Noun, frozen=True, kw_only=True):
     set_cookie: Annotated[bool, about("Whether answers that set cookies are kept though they are not `public`.")] = (
         False
     )
+    authorized: Annotated[
+        bool, about("Whether answers to requests with credentials are kept: they are the same for all who may come.")
+    ] = False
     request_control: Annotated[
         bool, about("Whether a client's own Cache-Control counts, as `no-cache` or `max-age`.")
     ] = True

@@ -46,6 +46,12 @@ MAX_STREAMS = 128
 TUNNEL_IDLE = "1h"
 """WebSocket applications ping every half minute; HAProxy's usual `timeout tunnel` is 1h."""
 
+TCP_HELLO_BYTES = "16KiB"
+"""One record; a ClientHello with post-quantum key shares and a session ticket has 2KiB, Chromium's largest about 3."""
+
+LOOP_MOST = 8
+"""A gateway may rightly lead to itself, a site to a site, two or three times; a loop ends after nine rounds."""
+
 DRAIN = "30s"
 """Kubernetes' grace period."""
 
@@ -74,6 +80,41 @@ MEMORY = "90%"
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
 
+# ── who may come ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JWT_LEEWAY = "30s"
+"""Clocks that are kept by NTP differ by less; libraries use 0 to 60s."""
+
+KEYS_TIMEOUT = "5s"
+"""A request with a key that nobody knows waits so long for the issuer's answer."""
+
+KEYS_INTERVAL = "5s"
+"""Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
+
+AUTH_HEADERS = ("Authorization", "Cookie")
+"""What credentials come in."""
+
+AUTH_CONNECT = "1s"
+"""Whoever decides about requests stands near."""
+
+AUTH_TIMEOUT = "5s"
+"""All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
+
+OIDC_SCOPES = ("openid", "profile", "email")
+"""What providers know by these names (OpenID Connect Core 1.0 §5.4)."""
+
+OIDC_SESSION = "8h"
+"""A working day; the provider may end it earlier."""
+
+OIDC_TIMEOUT = "10s"
+"""For the hook, which may ask the provider twice."""
+
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+"""What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
+
+CORS_MAX_AGE = "10m"
+"""Chromium keeps an answer for two hours at most, Firefox for a day; a mistake should not last that long."""
+
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────
 
 CONNECT = "5s"
@@ -90,6 +131,9 @@ TOTAL = "0"
 
 ATTEMPTS = 2
 """One retry hides a restarted endpoint; more multiply the load on a service that is failing."""
+
+TCP_ATTEMPTS = 3
+"""Where nothing was sent yet, another endpoint costs nothing but time: two that are down are hidden."""
 
 RETRY_ON: tuple[Literal["connect", "reset"], ...] = ("connect", "reset")
 """What never was answered; statuses are the application's word and are tried again only where that is asked for."""

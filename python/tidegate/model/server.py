@@ -21,6 +21,21 @@ class RequestId(Noun, frozen=True, kw_only=True):
     respond: Annotated[bool, about("Whether the response carries it too.")] = False
 
 
+class LoopGuard(Noun, frozen=True, kw_only=True):
+    """How requests are known that come back to where they were: by a name in a header of what is forwarded."""
+
+    id: Annotated[
+        str | None,
+        about("What this gateway is called there; a name that each process makes up unless given.", "edge-1"),
+    ] = None
+    field: Annotated[
+        Literal["cdn_loop", "via"], about("The header that carries it: `CDN-Loop` (RFC 8586) or `Via`.")
+    ] = "cdn_loop"
+    most: Annotated[
+        int, Meta(ge=0, le=100, description="A request that passed this gateway more often than this is answered 508.")
+    ] = defaults.LOOP_MOST
+
+
 class Server(Noun, frozen=True, kw_only=True):
     """Bounds and manners that all listeners share; why each default is what it is, `model.defaults` says."""
 
@@ -89,6 +104,9 @@ class Server(Noun, frozen=True, kw_only=True):
         Literal["x_forwarded", "forwarded", "both", "none"], about("Which headers tell the upstream about the client.")
     ] = "x_forwarded"
     via: Annotated[bool, about("Whether `Via` is added, both ways.")] = False
+    loop_guard: Annotated[
+        LoopGuard | bool, about("How requests are known that come back; `off`: they are not, and no header is added.")
+    ] = True
     request_id: Annotated[
         RequestId | bool, about("The request id that is sent upstream and logged; `off` sends none.")
     ] = RequestId()

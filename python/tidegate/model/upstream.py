@@ -17,7 +17,15 @@ OrNone = Annotated[int, Meta(ge=0, le=2**31)]
 class Endpoint(Noun, frozen=True, kw_only=True):
     """One address that answers."""
 
-    url: Annotated[str, about("`http://host:port`, `https://host:port` or `unix:/path`.", "http://10.0.0.1:8080")]
+    url: Annotated[
+        str,
+        about(
+            "`http://host:port`, `https://host:port` or `unix:/path`; for `tcp` listeners `tcp://host:port`, "
+            "`tls://host:port` or `unix:/path`.",
+            "http://10.0.0.1:8080",
+            "tcp://10.0.0.1:5432",
+        ),
+    ]
     weight: Annotated[int, Meta(ge=1, le=1000, description="Its share, 1 to 1000.")] = 1
 
 
@@ -88,6 +96,10 @@ class Timeouts(Noun, frozen=True, kw_only=True):
     total: Annotated[
         Duration | None,
         about("From the request's head to the response's last byte, all attempts; no bound unless given."),
+    ] = None
+    tunnel_idle: Annotated[
+        Duration | None,
+        about("How long a tunnel (WebSocket) may be silent in both directions; `server.tunnel_idle` unless given."),
     ] = None
 
 
@@ -160,6 +172,10 @@ class Upstream(Noun, frozen=True, kw_only=True):
         ),
     ] = "http1"
     tls: Annotated[Tls | None, about("For `https://` endpoints: whom to trust, which name to ask for.")] = None
+    proxy_protocol: Annotated[
+        Literal["v1", "v2"] | None,
+        about("Opens each connection with a PROXY protocol header, which tells the endpoint who the client is."),
+    ] = None
     pool: Annotated[Pool, about("Connections that are kept.")] = Pool()
     health: Annotated[Health, about("When an endpoint is left out.")] = Health()
     slow_start: Annotated[

@@ -24,6 +24,8 @@ pub struct Parts<'a> {
     pub template: Option<&'a [u8]>,
     /// Where something else than the route chose it.
     pub upstream: Option<&'a [u8]>,
+    /// What a hook adds to what the origin is sent; `None` where it adds nothing.
+    pub added: Option<&'a [u8]>,
 }
 
 /// Appends the canonical text.
@@ -47,7 +49,9 @@ pub fn write(rules: &CacheKey, parts: &Parts<'_>, fields: &impl Fields, out: &mu
             out.extend_from_slice(value);
         }
     }
-    for (word, part) in [(&b"\ntemplate "[..], parts.template), (b"\nupstream ", parts.upstream)] {
+    let more =
+        [(&b"\ntemplate "[..], parts.template), (b"\nupstream ", parts.upstream), (b"\nadded ", parts.added)];
+    for (word, part) in more {
         if let Some(part) = part {
             out.extend_from_slice(word);
             // A template may bring in what a client sent; an end of line would be another part.
@@ -144,7 +148,7 @@ mod tests {
     }
 
     fn parts<'a>() -> Parts<'a> {
-        Parts { scheme: b"http", host: b"a.test", path: b"/x", query: None, template: None, upstream: None }
+        Parts { scheme: b"http", host: b"a.test", path: b"/x", query: None, template: None, upstream: None, added: None }
     }
 
     #[test]

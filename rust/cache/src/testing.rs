@@ -28,6 +28,7 @@ pub fn rules() -> RouteCache {
         negative_s: 300,
         object_bytes: 8 << 20,
         set_cookie: false,
+        authorized: false,
         request_control: true,
         tags: vec!["Cache-Tag".into(), "Surrogate-Key".into()],
         hide: vec![],

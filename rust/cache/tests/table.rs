@@ -254,6 +254,7 @@ impl Request {
             query: self.head.has_query.then(|| self.head.slice(self.head.query)),
             template: None,
             upstream: None,
+            added: None,
         };
         let mut out = Vec::new();
         key::write(&rules.key, &parts, &self.head, &mut out);

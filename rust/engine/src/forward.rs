@@ -3,9 +3,9 @@
 mod fill;
 mod relay;
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
-use tidegate_http1::{RequestFacts, parse_response};
+use tidegate_http1::{RequestFacts, parse_response, proxy_header::Spoken};
 use tidegate_limit::Pace;
 use tidegate_message::{Known, ResponseHead, Version};
 use tidegate_plan::RetryReason;
@@ -19,8 +19,9 @@ use crate::{
     exchange::Exchange,
     failure::{Cause, Failure},
     grpc,
+    io::tls::HTTP2,
     prepare::PreparedRoute,
-    tunnel,
+    proxy_header, tunnel,
     upstream::{Attempt, Link, Upstream, Wait},
     worker::{Worker, WorkerPlan},
 };
@@ -35,6 +36,8 @@ struct Forward<'a> {
     route: &'a PreparedRoute,
     facts: &'a RequestFacts,
     upstream: &'a Upstream,
+    /// Whether it is a gRPC call, either side of which may be silent as long as a tunnel's.
+    call: bool,
     /// When all attempts together are over, in nanoseconds since the engine started.
     due: Option<u64>,
 }
@@ -89,9 +92,10 @@ pub async fn run(
 ) -> Next {
     let timeouts = &route.plan.timeouts;
     let total = (timeouts.total_ms > 0).then(|| u64::from(timeouts.total_ms) * 1_000_000);
-    let asked = if grpc::is_call(&exchange.head) { grpc::timeout(&exchange.head) } else { None };
+    let call = grpc::is_call(&exchange.head);
+    let asked = if call { grpc::timeout(&exchange.head) } else { None };
     let due = total.into_iter().chain(asked).min().map(|most| worker.now().saturating_add(most));
-    let forward = Forward { worker, plan, route, facts, upstream, due };
+    let forward = Forward { worker, plan, route, facts, upstream, call, due };
     exchange.upstream = Some(upstream.name.clone());
     if route.plan.retry.attempts > 1 && !exchange.body.is_received() {
         exchange.replay.most = exchange.replay.most.max(route.plan.retry.replay_bytes as usize);
@@ -189,7 +193,8 @@ impl Forward<'_> {
         // What others wait for as well is fetched though its first client goes.
         let client = cache::is_for_one(exchange).then_some(&connection.stream);
         let wait = Wait { deadline: &connection.deadline, client };
-        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh);
+        let first = self.first_bytes(connection, exchange);
+        let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &first);
         let mut link = match connecting.await {
             Ok(link) => link,
             Err(failure) => {
@@ -223,7 +228,7 @@ impl Forward<'_> {
         connection.deadline.set(self.bounded(if exchange.body.is_received() {
             timeouts.head_ms
         } else {
-            self.plan.shared.plan.server.body_timeout_ms
+            self.body_ms()
         }));
         loop {
             // receive
@@ -275,6 +280,27 @@ impl Forward<'_> {
                 }
             }
         }
+    }
+
+    /// What a connection to the upstream opens with: a PROXY header where it wants one. A client that a trusted proxy
+    /// tells of has no port that is known.
+    fn first_bytes(&self, connection: &Connection, exchange: &Exchange) -> Vec<u8> {
+        let mut first = Vec::new();
+        if let Some(version) = self.upstream.plan.proxy_protocol {
+            let own = exchange.client_ip == exchange.peer.ip().to_canonical();
+            let port = if own { exchange.peer.port() } else { 0 };
+            let client = SocketAddr::new(exchange.client_ip, port);
+            let stream = &connection.stream;
+            let name = exchange.tls.as_ref().map(|facts| &*facts.sni).filter(|name| !name.is_empty());
+            let http2 = (stream.is_single() && stream.is_secure()).then_some(HTTP2);
+            let spoken = Spoken {
+                addresses: proxy_header::addresses(client, stream.local_address()),
+                authority: name,
+                protocol: stream.alpn().or(http2),
+            };
+            proxy_header::write(version, &spoken, &mut first);
+        }
+        first
     }
 
     /// Looks at what has come: the last `read` bytes stand in the scratch buffer, those of earlier reads in
@@ -401,6 +427,18 @@ impl Forward<'_> {
         self.facts.expect_continue && body.bytes == 0 && response.status != 100
     }
 
+    /// How long the client's body may make one wait.
+    fn body_ms(&self) -> u32 {
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { self.plan.shared.plan.server.body_timeout_ms }
+    }
+
+    /// How long the upstream may be silent in the middle of a body.
+    fn idle_ms(&self) -> u32 {
+        let timeouts = &self.route.plan.timeouts;
+        if self.call { timeouts.tunnel_idle_ms } else { timeouts.idle_ms }
+    }
+
     /// Moves the request's body on. Ready once it is over, one way or the other.
     fn poll_upload(
         &self,
@@ -423,20 +461,19 @@ impl Forward<'_> {
         let over = match relayed {
             Poll::Pending => {
                 let timeouts = &self.route.plan.timeouts;
-                let server = &self.plan.shared.plan.server;
                 let clients = to_upstream.is_empty() && !self.holds_back(body, response);
                 let least = self.plan.shared.least_body_rate;
                 // The clock was looked at before this exchange first waited; from then on, here.
                 let now = self.worker.look_at_clock();
-                if upload.pace.note(now, body.bytes - before, clients, least) {
+                if upload.pace.note(now, body.bytes - before, clients && !self.call, least) {
                     return Poll::Ready(Err(Failure::client(Cause::BodyTooSlow)));
                 }
                 let (upstream, milliseconds) = if !to_upstream.is_empty() {
-                    (true, timeouts.idle_ms)
+                    (true, self.idle_ms())
                 } else if self.holds_back(body, response) {
                     (true, timeouts.head_ms)
                 } else {
-                    (false, server.body_timeout_ms)
+                    (false, self.body_ms())
                 };
                 if upload.waits.begins(upstream, moved) {
                     deadline.set(self.bounded(milliseconds));
@@ -504,7 +541,8 @@ impl Forward<'_> {
         out.extend_from_slice(&self.worker.scratch.borrow()[early]);
         out.append(&mut exchange.response_input);
         exchange.to_client = out;
-        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream).await;
+        let idle_ms = self.route.plan.timeouts.tunnel_idle_ms;
+        tunnel::run(self.worker, self.plan, connection, exchange, &mut link.stream, idle_ms).await;
         Ok(Next::Close(Close::Tunnel))
     }
 }

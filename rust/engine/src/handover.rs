@@ -41,6 +41,21 @@ pub struct Serving {
     pub held: Vec<Held>,
 }
 
+impl Serving {
+    /// The sockets that a worker accepts from, by listener. What can't be had is said.
+    pub fn of_worker(&self, worker: usize, workers: usize) -> Vec<(u32, Vec<Bound>)> {
+        let mut bound = Vec::new();
+        for (at, held) in self.held.iter().enumerate() {
+            match held.of_worker(worker, workers) {
+                Ok(sockets) if sockets.is_empty() => {}
+                Ok(sockets) => bound.push((at as u32, sockets)),
+                Err(error) => crate::log::tell("error", "listener", &format!("worker {worker}: {error}")),
+            }
+        }
+        bound
+    }
+}
+
 impl Held {
     /// The sockets that a worker accepts from: its share, or the one that all share.
     pub fn of_worker(&self, worker: usize, workers: usize) -> io::Result<Vec<Bound>> {

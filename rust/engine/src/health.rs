@@ -13,7 +13,7 @@ use std::{
 };
 
 use probe::{Found, ask};
-use tidegate_plan::{ActiveHealth, Address, Plan, Upstream};
+use tidegate_plan::{ActiveHealth, Address, Plan, ProxyVersion, Upstream};
 use tidegate_upstream::{Probe, Turned};
 use tokio::{
     sync::watch,
@@ -27,7 +27,7 @@ use crate::{
         Target,
         tls::{Client, Secure},
     },
-    log,
+    log, proxy_header,
     resolve::{Name, Resolver},
 };
 
@@ -67,6 +67,7 @@ struct Manner {
     active: ActiveHealth,
     authority: String,
     secure: Option<Secure>,
+    proxy_protocol: Option<ProxyVersion>,
 }
 
 #[derive(Debug)]
@@ -175,7 +176,12 @@ fn members(upstreams: &[Upstream], tls: &[Option<Arc<Client>>], resolver: &Resol
                 name,
                 label: format!("upstream {}: a probe of {}", upstream.name, endpoint.authority).into(),
             });
-            let manner = Manner { active: active.clone(), authority: endpoint.authority.clone(), secure };
+            let manner = Manner {
+                active: active.clone(),
+                authority: endpoint.authority.clone(),
+                secure,
+                proxy_protocol: upstream.proxy_protocol,
+            };
             members.push(Member { upstream: upstream.name.clone(), manner, site });
         }
     }
@@ -271,12 +277,14 @@ async fn check(state: Weak<State>, subject: Subject, manner: Manner) {
         // It was down when the manner of probing it changed, and is so until it has shown otherwise.
         while probe.observe(false).is_none() && probe.is_up() {}
     }
+    let first = proxy_header::own(manner.proxy_protocol);
     let started = Instant::now();
     let mut due = probe.first_at(0);
     let most = Duration::from_millis(u64::from(manner.active.timeout_ms.max(1)));
     loop {
         sleep_until(started + Duration::from_nanos(due)).await;
-        let asked = ask(&subject.target, manner.secure.as_ref(), &manner.active.probe, &manner.authority);
+        let asked =
+            ask(&subject.target, &first, manner.secure.as_ref(), &manner.active.probe, &manner.authority);
         let found = timeout(most, asked).await.unwrap_or_else(|_| Found::Bad("no answer in time".into()));
         let Some(state) = state.upgrade() else { return };
         let (turned, why) = match found {

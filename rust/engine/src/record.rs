@@ -29,6 +29,7 @@ pub fn write(worker: &Worker, plan: &WorkerPlan, connection: &Connection, exchan
     let (Some(lines), Some(format), true) = (&mut *lines, &shared.log_format, logged) else { return };
     let record = Record {
         head: (!exchange.head.bytes.is_empty()).then_some(&exchange.head),
+        protocol: "",
         client_ip: exchange.client_ip,
         user: &exchange.user,
         time: SystemTime::now(),

@@ -1,7 +1,8 @@
-//! Two streams tied together after a `101`: every byte as it came, until both sides have ended.
+//! Two streams tied together: every byte as it came, until both sides have ended.
 
 use std::{
     future::poll_fn,
+    io::IoSlice,
     task::{Context, Poll},
 };
 
@@ -18,14 +19,25 @@ use crate::{
 };
 
 /// One direction of a tunnel.
-#[derive(Default)]
-struct Direction {
-    ended: bool,
+#[derive(Debug, Default)]
+pub struct Direction {
+    /// Bytes that came from its source.
+    pub bytes: u64,
+    /// Its source has said all it had to say.
+    pub ended: bool,
     shut: bool,
-    bytes: u64,
 }
 
-/// Relays both ways until both have ended, one has failed, neither said anything for the tunnel's idle time, or the
+/// Which end of a direction has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The one that is read from.
+    Source,
+    /// The one that is written to.
+    Sink,
+}
+
+/// Relays both ways after a `101` until both have ended, one has failed, neither said anything for `idle_ms`, or the
 /// client does not take what it is sent.
 ///
 /// The end of one direction is passed on and the other goes on, as TCP has it.
@@ -35,9 +47,10 @@ pub async fn run(
     connection: &mut Connection,
     exchange: &mut Exchange,
     upstream: &mut Stream,
+    idle_ms: u32,
 ) {
     let server = &plan.shared.plan.server;
-    connection.deadline.set(server.tunnel_idle_ms);
+    connection.deadline.set(idle_ms);
     let (mut waits, mut pace) = (Waits::default(), Pace::default());
     let mut late = None;
     let mut up = Direction::default();
@@ -56,10 +69,10 @@ pub async fn run(
         let came = down.bytes - before.1 + before.3 as u64;
         let taken = came.saturating_sub(exchange.to_client.len() as u64);
         if waits.begins(blocked, if blocked { taken > 0 } else { moved }) {
-            deadline.set(if blocked { server.send_timeout_ms } else { server.tunnel_idle_ms });
+            deadline.set(if blocked { server.send_timeout_ms } else { idle_ms });
         }
         match (one, other) {
-            (Err(()), _) | (_, Err(())) => return Poll::Ready(()),
+            (Err(_), _) | (_, Err(_)) => return Poll::Ready(()),
             (Ok(true), Ok(true)) => return Poll::Ready(()),
             _ if deadline.poll_passed(cx) => late = blocked.then_some(Cause::SendTimeout),
             _ if pace.note(worker.look_at_clock(), taken, blocked, plan.shared.least_send_rate) => {
@@ -80,20 +93,26 @@ pub async fn run(
 }
 
 impl Direction {
-    /// `Ok(true)`: it has ended. `Err`: a side has failed.
-    fn poll(
+    /// Moves what can be moved. `Ok(true)`: it has ended, and the sink was told.
+    ///
+    /// What was read goes out straight from `scratch`; only what the sink does not take at once is kept in `out`, and
+    /// nothing more is read until it is gone. So a direction holds one scratch buffer at most, and none while it is idle.
+    ///
+    /// # Errors
+    /// The end of it that has failed.
+    pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
         out: &mut Vec<u8>,
         scratch: &mut [u8],
-    ) -> Result<bool, ()> {
+    ) -> Result<bool, Broken> {
         loop {
             if !out.is_empty() {
                 match poll_flush(cx, to, out) {
                     Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Err(()),
+                    Poll::Ready(Err(_)) => return Err(Broken::Sink),
                     Poll::Pending => return Ok(false),
                 }
             }
@@ -101,7 +120,7 @@ impl Direction {
                 if !self.shut {
                     match to.poll_shutdown(cx) {
                         Poll::Ready(Ok(())) => self.shut = true,
-                        Poll::Ready(Err(_)) => return Err(()),
+                        Poll::Ready(Err(_)) => return Err(Broken::Sink),
                         Poll::Pending => return Ok(false),
                     }
                 }
@@ -111,11 +130,29 @@ impl Direction {
                 Poll::Ready(Ok(0)) => self.ended = true,
                 Poll::Ready(Ok(read)) => {
                     self.bytes += read as u64;
-                    out.extend_from_slice(&scratch[..read]);
+                    let sent = send(cx, to, &scratch[..read])?;
+                    out.extend_from_slice(&scratch[sent..read]);
                 }
-                Poll::Ready(Err(_)) => return Err(()),
-                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(_)) => return Err(Broken::Source),
+                Poll::Pending => {
+                    // Room that a slow sink made necessary goes when nothing more comes.
+                    *out = Vec::new();
+                    return Ok(false);
+                }
             }
         }
     }
+}
+
+/// How much the sink takes now. If that is not all, the task is woken when it takes more.
+fn send(cx: &mut Context<'_>, to: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match to.poll_write(cx, &[IoSlice::new(&bytes[sent..])]) {
+            Poll::Ready(Ok(0) | Err(_)) => return Err(Broken::Sink),
+            Poll::Ready(Ok(taken)) => sent += taken,
+            Poll::Pending => break,
+        }
+    }
+    Ok(sent)
 }

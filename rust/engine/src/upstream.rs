@@ -1,5 +1,7 @@
 //! One worker's side of an upstream: its endpoints' addresses, the choice among them, its idle connections.
 
+mod names;
+
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -110,6 +112,8 @@ pub struct Link {
     pub stream: Stream,
     /// Whether requests were sent on it before.
     pub reused: bool,
+    /// Where it is kept: with its endpoint's, or with those that were opened in the name of the same client.
+    shelf: u64,
     born: u64,
     permit: Option<Permit>,
 }
@@ -192,32 +196,6 @@ impl Upstream {
         made
     }
 
-    /// Where there is no endpoint only because names were not answered for yet: waits for the first answer, at most
-    /// `milliseconds` (0 for no bound). A gateway that has just started has an upstream, it only does not know where.
-    pub async fn resolve(&self, worker: &Worker, wait: Wait<'_>, milliseconds: u32) {
-        wait.deadline.set(milliseconds);
-        let mut answers = self.shared.resolver.answers();
-        let waits = |member: &Member| matches!(&member.place, Site::Named(name) if !name.is_answered());
-        loop {
-            // In this order: addresses are told before it is told that there is an answer.
-            let unanswered = self.members.iter().any(waits);
-            self.refresh(worker.look_at_clock(), &worker.metrics);
-            if !unanswered || !self.endpoints.borrow().is_empty() {
-                return;
-            }
-            let mut answered = pin!(answers.changed());
-            let over = poll_fn(|cx| match answered.as_mut().poll(cx) {
-                Poll::Ready(answered) => Poll::Ready(answered.is_err()),
-                Poll::Pending if wait.deadline.poll_passed(cx) || wait.is_gone(cx) => Poll::Ready(true),
-                Poll::Pending => Poll::Pending,
-            })
-            .await;
-            if over {
-                return;
-            }
-        }
-    }
-
     /// Whether a response of this status counts against its endpoint.
     pub fn counts_as_failure(&self, status: u16) -> bool {
         self.passive.is_some_and(|passive| passive.counts(status))
@@ -265,8 +243,13 @@ impl Upstream {
 
     /// Keeps a connection for the next request.
     pub fn check_in(&self, link: Link, endpoint: &Endpoint, now: u64) {
-        let Link { stream, born, permit, .. } = link;
-        if stream.is_single() {
+        let Link { stream, shelf, born, permit, .. } = link;
+        let own = shelf != endpoint.key;
+        // One that speaks for a client is of no use to others: it must not take room that somebody waits for, and
+        // all of them together are not more than are kept for one endpoint.
+        let too_many =
+            own && (permit.is_some() || self.idle.borrow().len() >= self.plan.pool.idle_max as usize);
+        if stream.is_single() || too_many {
             return;
         }
         // Somebody on another worker waits for room, and nobody here could use this connection.
@@ -275,7 +258,7 @@ impl Upstream {
         if wanted_elsewhere {
             return;
         }
-        self.idle.borrow_mut().checkin(endpoint.key, Idle { stream, permit }, born, now);
+        self.idle.borrow_mut().checkin(shelf, Idle { stream, permit }, born, now);
         if endpoint.waiting.get() > 0 {
             endpoint.returned.notify_one();
         }
@@ -384,22 +367,30 @@ impl Upstream {
     }
 
     /// An idle connection that has not ended meanwhile. Idle ones stay registered, so this costs no system call.
-    fn check_out(&self, endpoint: &Endpoint, now: u64) -> Option<Link> {
+    fn check_out(&self, shelf: u64, now: u64) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            let mut kept = idle.checkout(endpoint.key, now)?;
+            let mut kept = idle.checkout(shelf, now)?;
             if kept.connection.stream.poll_read_ready(&mut cx).is_pending() {
                 let Idle { stream, permit } = kept.connection;
-                return Some(Link { stream, reused: true, born: kept.born, permit });
+                return Some(Link { stream, reused: true, shelf, born: kept.born, permit });
             }
         }
     }
 }
 
+impl Endpoint {
+    /// Where connections are kept that open with `first`: a PROXY header is true for one client only.
+    fn shelf(&self, first: &[u8]) -> u64 {
+        if first.is_empty() { self.key } else { xxh3_64_with_seed(first, self.key) }
+    }
+}
+
 impl Attempt<'_> {
     /// A connection to the endpoint: an idle one, or a new one within `connect_ms`. `fresh` takes no idle one.
-    /// `bounded` cuts a waiting time to what the request has left. Ends when the client breaks off.
+    /// `bounded` cuts a waiting time to what the request has left. Ends when the client breaks off. What stands in
+    /// `first` opens a new connection, before TLS; an idle one has it behind it.
     pub async fn connect(
         &self,
         worker: &Worker,
@@ -407,8 +398,10 @@ impl Attempt<'_> {
         connect_ms: u32,
         bounded: impl Fn(u32) -> u32,
         fresh: bool,
+        first: &[u8],
     ) -> Result<Link, Failure> {
-        if !fresh && let Some(link) = self.upstream.check_out(&self.endpoint, self.started) {
+        let shelf = self.endpoint.shelf(first);
+        if !fresh && let Some(link) = self.upstream.check_out(shelf, self.started) {
             worker.metrics.pool_hit(self.upstream.slot);
             return Ok(link);
         }
@@ -420,13 +413,14 @@ impl Attempt<'_> {
         worker.metrics.pool_miss(self.upstream.slot);
         let mut permit = None;
         if let Some(door) = &self.endpoint.door {
-            match self.enter(worker, door, wait, bounded(self.upstream.plan.pool.queue_ms)).await? {
+            match self.enter(worker, door, shelf, wait, bounded(self.upstream.plan.pool.queue_ms)).await? {
                 Entered::Idle(link) => return Ok(link),
                 Entered::Room => permit = Some(Permit::new(door.clone())),
             }
         }
         wait.deadline.set(bounded(connect_ms));
-        let mut connecting = pin!(io::connect_secure(&self.endpoint.target, self.endpoint.secure.as_ref()));
+        let mut connecting =
+            pin!(io::connect_secure(&self.endpoint.target, first, self.endpoint.secure.as_ref()));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Pending if wait.deadline.poll_passed(cx) => {
                 Poll::Ready(Err((Cause::ConnectTimeout, format!("no answer in {connect_ms} ms"))))
@@ -456,15 +450,15 @@ impl Attempt<'_> {
             Failure::upstream(cause)
         })?;
         let born = worker.now();
-        let Some(_opening) = opening else { return Ok(Link { stream, reused: false, born, permit }) };
+        let Some(_opening) = opening else { return Ok(Link { stream, reused: false, shelf, born, permit }) };
         let sessions = &self.endpoint.sessions;
         if !self.upstream.speaks_http2(&stream) {
             sessions.found_old();
-            return Ok(Link { stream, reused: false, born, permit });
+            return Ok(Link { stream, reused: false, shelf, born, permit });
         }
         sessions.add(&worker.rc(), stream, self.upstream.plan.pool.idle_ms, permit);
         let stream = sessions.stream().ok_or(Failure::upstream(Cause::ConnectFailed))?;
-        Ok(Link { stream: Stream::H2(stream), reused: false, born, permit: None })
+        Ok(Link { stream: Stream::H2(stream), reused: false, shelf, born, permit: None })
     }
 
     /// Where the endpoint speaks HTTP/2: a stream on a connection that there is, be it that somebody else has
@@ -479,7 +473,8 @@ impl Attempt<'_> {
             if let Some(stream) = sessions.stream() {
                 worker.metrics.pool_hit(self.upstream.slot);
                 let stream = Stream::H2(stream);
-                return Ok(Joined::Link(Link { stream, reused: true, born: worker.now(), permit: None }));
+                let (shelf, born) = (self.endpoint.key, worker.now());
+                return Ok(Joined::Link(Link { stream, reused: true, shelf, born, permit: None }));
             }
             if let Some(opening) = sessions.begin() {
                 return Ok(Joined::Opening(opening));
@@ -506,6 +501,7 @@ impl Attempt<'_> {
         &self,
         worker: &Worker,
         door: &Arc<Door>,
+        shelf: u64,
         wait: Wait<'_>,
         queue_ms: u32,
     ) -> Result<Entered, Failure> {
@@ -520,7 +516,7 @@ impl Attempt<'_> {
         let _here = Waiting(endpoint);
         wait.deadline.set(queue_ms);
         loop {
-            if let Some(link) = self.upstream.check_out(endpoint, worker.now()) {
+            if let Some(link) = self.upstream.check_out(shelf, worker.now()) {
                 return Ok(Entered::Idle(link));
             }
             if door.gate.try_enter() {
@@ -544,6 +540,16 @@ impl Attempt<'_> {
             .await;
             worker.look_at_clock();
             woken?;
+        }
+    }
+
+    /// Stays in flight after it was settled, for as long as a connection is passed on; ends when it is dropped.
+    pub fn stays(&mut self) {
+        let mut cluster = self.upstream.cluster.borrow_mut();
+        if let Some(id) = cluster.locate(self.ticket)
+            && !std::mem::replace(&mut self.open, true)
+        {
+            self.ticket = cluster.started(id);
         }
     }
 

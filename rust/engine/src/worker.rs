@@ -3,16 +3,12 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
-    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,7 +17,6 @@ use tokio::{
         Notify,
         mpsc::{UnboundedReceiver, UnboundedSender},
     },
-    task::LocalSet,
     time::Instant,
 };
 
@@ -29,6 +24,7 @@ use crate::{
     abuse::{self, ClientPlace},
     ai::batch::Batches,
     answer,
+    balance::{Load, lighter_of_two},
     connection::{self, Connection},
     drain::{self, LetGo},
     exchange::Exchange,
@@ -38,23 +34,25 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
-    log::{Lines, Log},
+    key_sets::KeySets,
+    life::{Alarm, End},
+    log::Log,
     metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
-    pulse::{Deaths, Pulse},
+    pulse::Pulse,
     resolve::Resolver,
+    stage::auth::Judged,
+    tcp,
     timer::{TICK, Timers},
-    upstream::Upstream,
 };
+
+pub use crate::worker_plan::WorkerPlan;
 
 /// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
 pub const SCRATCH: usize = 128 * 1024;
 
 /// Exchanges whose memory is kept for the next ones.
 const EXCHANGES_KEPT: usize = 1024;
-
-/// A worker takes a connection to another only if that one has this many fewer.
-const BALANCE_STEP: usize = 2;
 
 /// How long a worker without descriptors waits before it accepts again.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
@@ -95,6 +93,8 @@ pub struct Shared {
     pub log: Mutex<Option<Log>>,
     /// What the plan that runs keeps of answers.
     pub cache: Mutex<Option<Arc<crate::cache::Shared>>>,
+    /// Keys that tokens are checked with, of the plan that runs.
+    pub key_sets: Mutex<KeySets>,
     /// When the engine started, in seconds since 1970.
     pub started_at: u64,
     /// How workers are told things.
@@ -102,11 +102,6 @@ pub struct Shared {
     /// When the engine started: the zero of all times that leaf crates are given.
     pub started: Instant,
 }
-
-/// A counter that shares its cache line with nothing.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Load(AtomicUsize);
 
 impl Shared {
     /// Nanoseconds since the engine started.
@@ -181,6 +176,8 @@ pub struct Worker {
     pub small: RefCell<Vec<u8>>,
     /// Where the texts of cache keys are put together.
     pub key_text: RefCell<Vec<u8>>,
+    /// Credentials that were judged a moment ago.
+    pub judged: Judged,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// When handshakes may begin.
@@ -205,18 +202,6 @@ pub struct Worker {
 }
 
 type ServeStream = Box<dyn Fn(Connection)>;
-
-/// A plan as one worker runs it.
-pub struct WorkerPlan {
-    /// The part that all workers share.
-    pub shared: Arc<Prepared>,
-    /// This worker's state of each upstream, by index.
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// Lines for the access log.
-    pub lines: RefCell<Option<Lines>>,
-    /// Where this worker writes usage records.
-    pub usage: Option<Rc<RefCell<tidegate_journal::Writer>>>,
-}
 
 #[derive(Default)]
 struct Date {
@@ -269,6 +254,11 @@ impl Worker {
         out.extend_from_slice(&self.date.borrow().text);
     }
 
+    /// Seconds since 1970, as of the last tick.
+    pub fn unix_seconds(&self) -> u64 {
+        self.date.borrow().second
+    }
+
     /// Client connections of this worker.
     pub fn connections(&self) -> usize {
         self.shared.loads[self.index].0.load(Ordering::Relaxed)
@@ -316,56 +306,6 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to stop. One that panics loses its connections and begins anew, on the same sockets: what waits in
-/// their queues waits for it. One that does so again and again gives up, and the process ends.
-pub fn run(
-    index: usize,
-    shared: Arc<Shared>,
-    prepared: Arc<Prepared>,
-    mut inbox: UnboundedReceiver<Message>,
-) {
-    let mut deaths = Deaths::default();
-    let mut prepared = prepared;
-    loop {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                crate::log::tell("error", "worker", &format!("worker {index} can't start: {error}"));
-                shared.pulse.give_up();
-                return;
-            }
-        };
-        let local = LocalSet::new();
-        let again = deaths.any();
-        let life = main(index, shared.clone(), prepared.clone(), &mut inbox, again);
-        let ended = catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, life)));
-        // Whatever is still open is cut when the local set goes.
-        drop(local);
-        if matches!(ended, Ok(End::Stopped)) {
-            return;
-        }
-        shared.metrics.worker(index).restarted();
-        if deaths.too_many() {
-            let text = format!("worker {index} panics again and again: the process ends");
-            crate::log::tell("error", "worker_lost", &text);
-            shared.pulse.give_up();
-            return;
-        }
-        let text = format!("worker {index} panicked and begins anew; this is a bug in Tidegate");
-        crate::log::tell("error", "worker_restarted", &text);
-        prepared = shared.serving().prepared.clone().unwrap_or(prepared);
-    }
-}
-
-/// How a worker's own task ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// As it was told to.
-    Stopped,
-    /// A task that all of it needs has panicked.
-    Broken,
-}
-
 /// A worker's own task: what it is told, and the ticks of its wheel.
 pub async fn main(
     index: usize,
@@ -383,6 +323,7 @@ pub async fn main(
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
         key_text: RefCell::default(),
+        judged: Judged::default(),
         batches: Batches::default(),
         handshakes: Turns::default(),
         draining: Cell::new(false),
@@ -464,45 +405,6 @@ fn tick(worker: &Worker) {
     }
 }
 
-impl WorkerPlan {
-    fn new(
-        prepared: Arc<Prepared>,
-        before: Option<&WorkerPlan>,
-        shared: &Arc<Shared>,
-        worker: usize,
-    ) -> Self {
-        let journal = prepared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-        let usage = journal.map(|journal| {
-            let kept = before.filter(|before| {
-                let old = before.shared.ai.as_ref().and_then(|ai| ai.journal.as_ref());
-                old.is_some_and(|old| Arc::ptr_eq(old, journal))
-            });
-            let kept = kept.and_then(|before| before.usage.clone());
-            kept.unwrap_or_else(|| Rc::new(RefCell::new(journal.writer(worker))))
-        });
-        let before = before.map_or(&[][..], |plan| &plan.upstreams);
-        let before: HashMap<&str, &Rc<Upstream>> = before.iter().map(|kept| (&*kept.name, kept)).collect();
-        let upstreams = (prepared.plan.upstreams.iter().zip(&prepared.upstream_tls))
-            .map(|(upstream, tls)| {
-                let same = |kept: &&&Rc<Upstream>| {
-                    kept.plan == *upstream
-                        && kept.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr)
-                };
-                let kept = before.get(upstream.name.as_str()).filter(same);
-                kept.map(|kept| (*kept).clone())
-                    .unwrap_or_else(|| Rc::new(Upstream::new(upstream, tls.clone(), shared, worker)))
-            })
-            .collect();
-        let lines = RefCell::new(prepared.log.as_ref().map(Log::lines));
-        Self { shared: prepared, upstreams, lines, usage }
-    }
-
-    /// The index of the upstream called `name`.
-    pub fn upstream_named(&self, name: &str) -> Option<u32> {
-        self.upstreams.iter().position(|cluster| *cluster.name == *name).map(|index| index as u32)
-    }
-}
-
 /// How a connection's task is started.
 type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
 
@@ -528,6 +430,10 @@ fn spawner(worker: Rc<Worker>) -> Serve {
             worker.shared.admin_connections.fetch_add(1, Ordering::Relaxed);
         }
         worker.metrics.connection_opened();
+        if let Some(Some(tcp)) = plan.shared.tcp.get(listening.index.get() as usize) {
+            tcp::spawn(&worker, tcp, stream, peer, listening, place);
+            return;
+        }
         let deadline = worker.timers.deadline();
         deadline.set(connection::first_wait_ms(&plan.shared.plan.server));
         let connection = Connection {
@@ -559,6 +465,11 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// As logs and metrics call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whether no plan has it any more.
     pub fn is_gone(&self) -> bool {
         self.index.get() == u32::MAX
@@ -617,20 +528,13 @@ impl Listeners {
 
     /// Opens the sockets anew that this worker had before it panicked.
     fn reopen(&mut self) {
-        let worker = self.worker.clone();
-        let (index, workers) = (worker.index, worker.shared.loads.len());
-        let serving = worker.shared.serving();
-        let Some(prepared) = serving.prepared.clone() else { return };
-        let mut bound = Vec::new();
-        for (at, held) in serving.held.iter().enumerate() {
-            match held.of_worker(index, workers) {
-                Ok(sockets) if sockets.is_empty() => {}
-                Ok(sockets) => bound.push((at as u32, sockets)),
-                Err(error) => crate::log::tell("error", "listener", &format!("worker {index}: {error}")),
-            }
+        let shared = self.worker.shared.clone();
+        let serving = shared.serving();
+        let bound = serving.of_worker(self.worker.index, shared.loads.len());
+        if let Some(prepared) = serving.prepared.clone() {
+            drop(serving);
+            self.change(&prepared, bound);
         }
-        drop(serving);
-        self.change(&prepared, bound);
     }
 
     /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
@@ -658,7 +562,7 @@ impl Listeners {
 
 /// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
 async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
-    let _alarm = Alarm(&worker);
+    let _alarm = Alarm::new(&worker.broken);
     loop {
         #[cfg(feature = "memory")]
         crate::fault::here(crate::fault::Place::Accept);
@@ -666,7 +570,7 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
             biased;
             accepted = acceptor.accept() => accepted,
             () = listening.closed.notified() => {
-                while let Some(Ok(accepted)) = at_once(acceptor.accept()).await {
+                while let Some(Ok(accepted)) = acceptor.accept_at_once().await {
                     place(&worker, &serve, &listening, accepted);
                 }
                 listening.closed.notify_one(); // for the listener's next socket, where there are several
@@ -687,27 +591,6 @@ async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut 
     }
 }
 
-/// Ends the worker where the task panics that it stands in: a listener that nobody accepts from is worse than connections that are cut.
-struct Alarm<'a>(&'a Worker);
-
-impl Drop for Alarm<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.broken.notify_one();
-        }
-    }
-}
-
-/// What `future` has to say now, if anything.
-async fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
 /// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
 fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
     let shared = &worker.shared;
@@ -721,14 +604,15 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
             worker.metrics.refusal(crowd.as_str());
             let plan = worker.plan();
             let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-            // Within TLS an answer would cost a handshake, which is what there is no room for.
-            if listener.is_some_and(|listener| listener.tls.is_none()) {
+            // Within TLS an answer would cost a handshake, which is what there is no room for; and where no HTTP is
+            // spoken, there is nothing to say.
+            if listener.is_some_and(|listener| listener.tls.is_none() && listener.tcp.is_none()) {
                 answer::turn_away(accepted, crowd);
             }
             return;
         }
     };
-    let target = lighter_of_two(shared, worker.index);
+    let target = lighter_of_two(&shared.loads, worker.index);
     shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
     if target == worker.index {
         serve(accepted, listening.clone(), place);
@@ -741,17 +625,4 @@ fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Ac
     if !sent {
         shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The accepting worker, unless another one chosen at random has clearly less to do.
-fn lighter_of_two(shared: &Shared, own: usize) -> usize {
-    if shared.loads.len() == 1 {
-        return own;
-    }
-    let mut other = fastrand::usize(..shared.loads.len() - 1);
-    if other >= own {
-        other += 1;
-    }
-    let load = |index: usize| shared.loads[index].0.load(Ordering::Relaxed);
-    if load(other) + BALANCE_STEP <= load(own) { other } else { own }
 }

@@ -8,6 +8,7 @@
 pub mod answers;
 pub mod body;
 pub mod chunk;
+pub mod client_hello;
 pub mod dialects;
 pub mod differential;
 pub mod frames;
@@ -33,6 +34,7 @@ pub const TARGETS: [(&str, Run); 14] = [
     ("response_head", response_head::run),
     ("chunk", chunk::run),
     ("proxy_protocol", proxy_protocol::run),
+    ("client_hello", client_hello::run),
     ("plan", plan::run),
     ("differential", differential::run),
     ("body", body::run),

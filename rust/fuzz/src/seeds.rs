@@ -19,6 +19,7 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
         "chunk" => cases(|_| true).iter().filter_map(|seed| after_head(seed)).collect(),
         "plan" => files("tests/golden/plan", "json").iter().filter_map(|path| fs::read(path).ok()).collect(),
         "proxy_protocol" => proxy_headers(),
+        "client_hello" => crate::client_hello::seeds(),
         "requests" => goldens("request"),
         "answers" => goldens("answer"),
         "streams" => streams(),

@@ -13,6 +13,7 @@ mod copy;
 mod diagnose;
 mod fault;
 mod framing;
+pub mod proxy_header;
 pub mod proxy_protocol;
 mod refusal;
 mod request;

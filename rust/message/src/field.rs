@@ -41,6 +41,7 @@ pub enum Known {
     Date,
     Server,
     Via,
+    CdnLoop,
     Forwarded,
     XForwardedFor,
     XForwardedProto,
@@ -60,6 +61,7 @@ fn names_of_length(length: usize) -> &'static [(&'static [u8], Known)] {
         4 => &[(b"host", Known::Host), (b"date", Known::Date)],
         6 => &[(b"expect", Known::Expect), (b"cookie", Known::Cookie), (b"server", Known::Server)],
         7 => &[(b"trailer", Known::Trailer), (b"upgrade", Known::Upgrade), (b"referer", Known::Referer)],
+        8 => &[(b"cdn-loop", Known::CdnLoop)],
         9 => &[(b"forwarded", Known::Forwarded)],
         10 => &[
             (b"connection", Known::Connection),

@@ -36,6 +36,8 @@ pub struct RouteCache {
     pub object_bytes: u64,
     /// Whether answers with `Set-Cookie` are kept that are not marked `public`.
     pub set_cookie: bool,
+    /// Whether answers to requests with credentials are kept as those to all others: they are the same for everybody.
+    pub authorized: bool,
     /// Whether the request's Cache-Control and Pragma count.
     pub request_control: bool,
     /// Response fields with the tags of an answer, separated by white space or commas.

@@ -43,7 +43,7 @@ pub(crate) fn route(cache: &RouteCache, path: &str) -> Result<(), PlanError> {
                     | Variable::Route
                     | Variable::Dollar
             ),
-            Part::Capture { .. } => false,
+            Part::Capture { .. } | Part::Claim { .. } => false,
         };
         require(known, &here("key.template"), || "asks for what a URL does not say".into())?;
     }

@@ -15,12 +15,15 @@ mod cache;
 mod check;
 mod check_ai;
 mod check_cache;
+mod check_tcp;
+mod cors;
 mod hook;
 mod limit;
 mod listener;
 mod route;
 mod secret;
 mod server;
+mod tcp;
 mod template;
 mod tls;
 mod upstream;
@@ -34,12 +37,15 @@ pub use ai::{
     OnDisconnect, Opening, Price, Prompt, PromptVersion, Provider, ProviderDialect, Rates, Rule, Shadow,
     Target, UsageJournal, Window,
 };
-pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
+pub use auth::{
+    Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
+    KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
+};
 pub use cache::{
-    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl,
-    CacheVary, RouteCache,
+    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary, RouteCache,
 };
 pub use check::PlanError;
+pub use cors::{Cors, OriginSuffix};
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
 pub use listener::Listener;
@@ -48,12 +54,13 @@ pub use route::{
     Route, ValueMatch, ValueTest,
 };
 pub use secret::Secret;
-pub use server::{ForwardedStyle, RequestId, Server};
+pub use server::{ForwardedStyle, LoopField, LoopGuard, RequestId, Server};
+pub use tcp::{SniRoute, Tcp, TcpTarget};
 pub use template::{Part, Template, Variable};
 pub use tls::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 pub use upstream::{
-    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, Retry, RetryReason, Timeouts,
-    Upstream, UpstreamProtocol, UpstreamTls,
+    ActiveHealth, Balance, Endpoint, HealthProbe, PassiveHealth, Pool, ProxyVersion, Retry, RetryReason,
+    Timeouts, Upstream, UpstreamProtocol, UpstreamTls,
 };
 
 use serde::Deserialize;

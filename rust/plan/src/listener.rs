@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Address, ListenerTls};
+use crate::{Address, ListenerTls, Tcp};
 
 /// One listening socket.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -20,4 +20,6 @@ pub struct Listener {
     pub admin: bool,
     /// How its connections are secured; `null` for plain ones.
     pub tls: Option<ListenerTls>,
+    /// How connections are passed on as they are; `null` for a listener that speaks HTTP.
+    pub tcp: Option<Tcp>,
 }

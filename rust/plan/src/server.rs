@@ -26,8 +26,6 @@ pub struct Server {
     pub keep_alive_requests: u32,
     /// Streams that an HTTP/2 connection may have open at once.
     pub max_streams: u32,
-    /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
-    pub tunnel_idle_ms: u32,
     /// How long a drain waits for exchanges under way before it cuts them.
     pub drain_ms: u32,
     /// Client connections in all workers together; more are refused with 503.
@@ -38,6 +36,8 @@ pub struct Server {
     pub forwarded: ForwardedStyle,
     /// Whether `Via` is added to what is forwarded, both ways.
     pub via: bool,
+    /// How requests that come back are known; `null`: they are not.
+    pub loop_guard: Option<LoopGuard>,
     /// The request id that is sent upstream and logged.
     pub request_id: RequestId,
     /// Whether a traceparent is made for requests that bring none (one that is there is always passed on).
@@ -50,6 +50,28 @@ pub struct Server {
     pub limit_keys: u32,
     /// What clients may cost.
     pub abuse: Abuse,
+}
+
+/// How requests are known that passed this gateway before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopGuard {
+    /// What this gateway is called in the field, a token; empty for a name that each process makes up for itself.
+    pub id: String,
+    /// The field that carries it.
+    pub field: LoopField,
+    /// A request that passed more often than this is answered 508.
+    pub most: u32,
+}
+
+/// The field in which gateways write their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopField {
+    /// `CDN-Loop` (RFC 8586), which no gateway may take out.
+    CdnLoop,
+    /// `Via` (RFC 9110 §7.6.3).
+    Via,
 }
 
 /// Which fields tell the upstream about the client.

@@ -18,6 +18,8 @@ pub struct Upstream {
     pub protocol: UpstreamProtocol,
     /// How its connections are secured; `null` for plain ones.
     pub tls: Option<UpstreamTls>,
+    /// Whether each connection opens with a PROXY header, and of which version; `null` for none.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Connections that are kept.
     pub pool: Pool,
     /// Ejection by what requests saw; `null` for none.
@@ -26,6 +28,16 @@ pub struct Upstream {
     pub active: Option<ActiveHealth>,
     /// How long an endpoint that came back takes to get its full share; 0 for at once.
     pub slow_start_ms: u32,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary, with what else is known of the connection.
+    V2,
 }
 
 /// One address (or name) that answers.
@@ -160,6 +172,8 @@ pub struct Timeouts {
     pub idle_ms: u32,
     /// From the request's head to the response's last byte, all attempts.
     pub total_ms: u32,
+    /// How long a tunnel (WebSocket, other upgrades) may be silent in both directions.
+    pub tunnel_idle_ms: u32,
 }
 
 /// When a failed attempt is followed by another.

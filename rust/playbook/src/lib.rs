@@ -268,6 +268,12 @@ impl End {
         self.pipe.is_ended()
     }
 
+    /// The gateway has broken the connection off: what came may not be all there was.
+    pub async fn is_broken(&self) -> bool {
+        settle().await;
+        self.pipe.is_reset()
+    }
+
     /// The gateway's reads and writes on this connection so far: what would be system calls.
     pub fn calls(&self) -> (usize, usize) {
         self.pipe.calls()

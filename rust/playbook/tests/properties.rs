@@ -328,7 +328,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// A plan in which everything is bounded and something of everything happens.
 fn crowded() -> Value {
     let mut plan = plan();
-    plan["server"]["tunnel_idle_ms"] = json!(2000);
+    plan["routes"][0]["timeouts"]["tunnel_idle_ms"] = json!(2000);
     plan["hooks"] =
         json!([{"name": "m:f", "timeout_ms": 1000, "body": true, "body_bytes": 3, "on_failure": "allow"}]);
     plan["concurrency"] = json!([{"name": "cap", "key": [{"kind": "route"}], "max": 4}]);

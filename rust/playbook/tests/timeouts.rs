@@ -16,12 +16,11 @@ fn timed() -> Value {
         ("body_timeout_ms", 2000),
         ("send_timeout_ms", 3000),
         ("keep_alive_ms", 4000),
-        ("tunnel_idle_ms", 5000),
     ] {
         plan["server"][name] = json!(ms);
     }
     plan["routes"][0]["timeouts"] =
-        json!({"connect_ms": 600, "head_ms": 7000, "idle_ms": 8000, "total_ms": 0});
+        json!({"connect_ms": 600, "head_ms": 7000, "idle_ms": 8000, "total_ms": 0, "tunnel_idle_ms": 5000});
     plan
 }
 
@@ -419,7 +418,8 @@ fn a_refused_client_that_goes_on_sending_is_let_go_in_the_end() {
 #[test]
 fn a_time_of_zero_is_no_bound() {
     let mut plan = timed();
-    plan["routes"][0]["timeouts"] = json!({"connect_ms": 0, "head_ms": 0, "idle_ms": 0, "total_ms": 0});
+    plan["routes"][0]["timeouts"] =
+        json!({"connect_ms": 0, "head_ms": 0, "idle_ms": 0, "total_ms": 0, "tunnel_idle_ms": 0});
     play(plan, async |play| {
         let client = play.client().await;
         client.sends(GET).await;

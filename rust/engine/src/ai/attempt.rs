@@ -157,7 +157,7 @@ async fn once<'a>(
     order.tried.set(tried);
     let mut attempt = attempt.ok_or_else(|| lost(Failure::upstream(Cause::NoEndpoint)))?;
     let wait = Wait { deadline, client };
-    let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh).await;
+    let connected = attempt.connect(worker, wait, order.connect_ms, bounded, fresh, &[]).await;
     let mut link = connected.map_err(|failure| {
         let ours = matches!(failure.cause, Cause::ClientGone | Cause::OutOfDescriptors);
         let outcome = if ours { Outcome::Cancelled } else { Outcome::Failed };

@@ -12,6 +12,7 @@ use super::call::Call;
 use crate::{
     answer::{push_field, push_number_field},
     exchange::Exchange,
+    loop_guard::LoopGuard,
 };
 
 /// Fields of a client that a provider of the same dialect gets: they change what the answer is.
@@ -43,6 +44,8 @@ pub struct Wanted<'a> {
     pub authority: &'a str,
     /// The media type of the body.
     pub content_type: &'a str,
+    /// Bears this gateway's name, where that is wanted.
+    pub loop_guard: Option<&'a LoopGuard>,
 }
 
 /// Appends the head and the body.
@@ -93,6 +96,12 @@ pub fn request(wanted: &Wanted<'_>, call: &Call, exchange: &Exchange, body: &[u8
         if !passed {
             push_field(out, name.as_bytes(), value.as_bytes());
         }
+    }
+    for value in head.all(Known::CdnLoop) {
+        push_field(out, b"CDN-Loop", value);
+    }
+    if let Some(guard) = wanted.loop_guard {
+        guard.write(head.version, out);
     }
     let traceparent = head.known(Known::Traceparent).unwrap_or(exchange.traceparent.as_bytes());
     if !traceparent.is_empty() {
@@ -443,6 +452,7 @@ mod tests {
             same: false,
             authority: "host",
             content_type: "application/json",
+            loop_guard: None,
         };
         let mut out = String::new();
         push_path(&wanted, "/files/f-1?limit=2", &mut out);

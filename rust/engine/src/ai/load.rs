@@ -89,7 +89,7 @@ async fn ask(address: &Address, authority: &str, path: &str) -> Option<Load> {
         }
         Address::Unix { path } => Target::Unix(path.into()),
     };
-    let mut stream = io::connect_outside(&target, None).await.ok()?;
+    let mut stream = io::connect_outside(&target, &[], None).await.ok()?;
     let request = format!(
         "GET {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: text/plain\r\nUser-Agent: tidegate-load\r\nConnection: close\r\n\r\n"
     );

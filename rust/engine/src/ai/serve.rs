@@ -443,6 +443,7 @@ pub async fn one<'a>(
             same,
             authority,
             content_type,
+            loop_guard: plan.shared.loop_guard.as_ref(),
         };
         compose::request(&wanted, call, exchange, &sent, out);
     };

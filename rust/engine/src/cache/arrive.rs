@@ -259,6 +259,7 @@ fn forget(
             query: target.get(end + 1..),
             template: None,
             upstream: None,
+            added: None,
         };
         let mut text = Vec::new();
         key::write(&cache.rules.key, &parts, head, &mut text);

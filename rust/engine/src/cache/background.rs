@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use tidegate_auth::jwt::Claims;
 use tidegate_cache::Reason;
 
 use super::{
@@ -31,7 +32,14 @@ pub fn refresh(
     if plan.shared.cache.as_ref().is_none_or(|shared| shared.fills.has(slot)) {
         return;
     }
-    let head = exchange.head.bytes.clone();
+    let asked = Asked {
+        head: exchange.head.bytes.clone(),
+        user: exchange.user.clone(),
+        claims: exchange.claims.clone(),
+        identity: exchange.identity.clone(),
+        hook_set: exchange.hook_set.clone(),
+        hook_remove: exchange.hook_remove.clone(),
+    };
     let beside = Connection {
         stream: Stream::Nobody,
         peer: connection.peer,
@@ -47,24 +55,39 @@ pub fn refresh(
     };
     let (worker, plan) = (worker.clone(), plan.clone());
     tokio::task::spawn_local(async move {
-        let _ = run(&worker, &plan, beside, &head, upstream, chosen).await;
+        let _ = run(&worker, &plan, beside, asked, upstream, chosen).await;
     });
+}
+
+/// The request, and what the stages before this one made of it.
+struct Asked {
+    head: Vec<u8>,
+    user: String,
+    claims: Option<Rc<Claims>>,
+    identity: Vec<u8>,
+    hook_set: Vec<u8>,
+    hook_remove: Vec<String>,
 }
 
 async fn run(
     worker: &Rc<Worker>,
     plan: &Rc<WorkerPlan>,
     mut connection: Connection,
-    head: &[u8],
+    asked: Asked,
     upstream: u32,
     chosen: bool,
 ) -> Option<()> {
     let mut exchange = worker.borrow_exchange();
     exchange.begin();
-    exchange.read_head(head, &plan.shared.head_limits, worker.now()).ok()?;
+    exchange.read_head(&asked.head, &plan.shared.head_limits, worker.now()).ok()?;
     let framing = tidegate_http1::request_facts(&exchange.head).ok()?;
     exchange.enter(worker, plan, &connection);
     exchange.expect(&framing);
+    exchange.user = asked.user;
+    exchange.claims = asked.claims;
+    exchange.identity = asked.identity;
+    exchange.hook_set = asked.hook_set;
+    exchange.hook_remove = asked.hook_remove;
     let index = stage::matching::find(plan, &mut exchange).ok()?;
     let route = plan.shared.routes.get(index as usize)?;
     let (cache, shared) = (route.cache.as_ref()?, plan.shared.cache.as_ref()?);

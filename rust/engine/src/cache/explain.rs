@@ -36,6 +36,7 @@ impl Spoken<'_> {
             query: self.head.has_query.then(|| self.head.slice(self.head.query)),
             template: template.as_deref(),
             upstream: None,
+            added: None,
         };
         let mut out = Vec::new();
         key::write(&cache.rules.key, &parts, self.head, &mut out);
@@ -71,6 +72,8 @@ impl Variables for Spoken<'_> {
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.head.cookie(name.as_bytes())
     }
+
+    fn claim(&self, _: &str, _: &mut Vec<u8>) {}
 
     fn capture(&self, _: &str) -> Option<&[u8]> {
         None

@@ -55,7 +55,11 @@ pub fn look(
 ) -> Look {
     let head = &exchange.head;
     let rules = &cache.rules;
-    let facts = RequestFacts::read(head, head.method, rules.request_control);
+    let mut facts = RequestFacts::read(head, head.method, rules.request_control);
+    // Whoever came in by a credential of any kind may get what others may not, and the origin may be told who it is.
+    facts.authorized |=
+        !exchange.user.is_empty() || exchange.claims.is_some() || !exchange.identity.is_empty();
+    facts.authorized &= !rules.authorized;
     let debug = cache
         .debug
         .as_ref()
@@ -134,6 +138,7 @@ pub fn write_text(
         query: head.has_query.then(|| head.slice(head.query)),
         template: template.as_deref(),
         upstream: upstream.map(str::as_bytes),
+        added: (!exchange.hook_set.is_empty()).then_some(&exchange.hook_set[..]),
     };
     key::write(&cache.rules.key, &parts, head, out);
 }

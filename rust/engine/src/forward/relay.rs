@@ -182,7 +182,7 @@ impl Forward<'_> {
                 deadline.set(self.bounded(if client {
                     self.plan.shared.plan.server.send_timeout_ms
                 } else {
-                    self.route.plan.timeouts.idle_ms
+                    self.idle_ms()
                 }));
             }
             match relayed {

@@ -34,11 +34,12 @@ pub(super) enum Found {
 /// Asks the endpoint. How long it may take is the caller's to say.
 pub(super) async fn ask(
     target: &Target,
+    first: &[u8],
     secure: Option<&Secure>,
     probe: &HealthProbe,
     authority: &str,
 ) -> Found {
-    let mut stream = match io::connect_outside(target, secure).await {
+    let mut stream = match io::connect_outside(target, first, secure).await {
         Ok(stream) => stream,
         Err(ConnectFault::Connect(error)) if is_ours(&error) => return Found::Nothing,
         Err(error) => return Found::Bad(format!("no connection: {error}")),

@@ -75,6 +75,7 @@ fn upstreams(address: Address, active: Option<ActiveHealth>) -> Vec<Upstream> {
         balance: Balance::RoundRobin,
         protocol: tidegate_plan::UpstreamProtocol::Http1,
         tls: None,
+        proxy_protocol: None,
         pool,
         passive: None,
         active,

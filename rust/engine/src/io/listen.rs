@@ -1,6 +1,7 @@
 //! Listening sockets: bound by the control thread, so that a port in use is told at once, and served by workers.
 
 use std::{
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
     os::{
@@ -8,6 +9,8 @@ use std::{
         unix::{fs::FileTypeExt, net::UnixListener as StdUnixListener},
     },
     path::{Path, PathBuf},
+    pin::pin,
+    task::Poll,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -236,6 +239,16 @@ impl Acceptor {
             #[cfg(feature = "memory")]
             Bound::Memory(acceptor) => Ok(Self::Memory(acceptor)),
         }
+    }
+
+    /// A connection that is there already, if any.
+    pub async fn accept_at_once(&mut self) -> Option<io::Result<Accepted>> {
+        let mut accept = pin!(self.accept());
+        poll_fn(|cx| match accept.as_mut().poll(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     /// The next connection.

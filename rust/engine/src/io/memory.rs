@@ -242,6 +242,11 @@ impl Pipe {
         queue.ended || queue.reset
     }
 
+    /// Whether the connection was broken off.
+    pub fn is_reset(&self) -> bool {
+        lock(&self.incoming).reset
+    }
+
     /// Reads and writes by the other end: what would be system calls.
     pub fn calls(&self) -> (usize, usize) {
         (lock(&self.outgoing).reads, lock(&self.incoming).writes)

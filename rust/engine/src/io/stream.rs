@@ -1,11 +1,13 @@
 //! A connected stream, whatever it is made of.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -153,6 +155,28 @@ impl Stream {
         }
     }
 
+    /// Where the other end connected to; `None` where there is no such address.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Tls(tls) => tls.local_address(),
+            _ => None,
+        }
+    }
+
+    /// Lets the other end see a break and no end, when this one is dropped.
+    pub fn break_off(&mut self) {
+        match self {
+            // Without a time to linger, closing sends RST and drops what was not sent.
+            Self::Tcp(stream) => drop(socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO))),
+            Self::Tls(tls) => tls.break_off(),
+            #[cfg(feature = "memory")]
+            Self::Memory(pipe) => pipe.reset(),
+            // A stream that is dropped before its end is reset; a Unix socket knows no breaks.
+            Self::H2(_) | Self::Unix(_) | Self::Nobody => {}
+        }
+    }
+
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -199,19 +223,42 @@ impl std::fmt::Display for ConnectFault {
 }
 
 /// Opens a connection to `target`, within TLS where `secure` says how: for requests, which in tests go through memory.
-pub async fn connect_secure(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
+/// `first` is sent before anything else, in the clear: a PROXY header, or nothing.
+pub async fn connect_secure(
+    target: &Target,
+    first: &[u8],
+    secure: Option<&Secure>,
+) -> Result<Stream, ConnectFault> {
     #[cfg(feature = "memory")]
     if let Some(pipe) = super::memory::connect(target) {
-        return pipe.await.map(Stream::Memory).map_err(ConnectFault::Connect);
+        let mut stream = pipe.await.map(Stream::Memory).map_err(ConnectFault::Connect)?;
+        send(&mut stream, first).await.map_err(ConnectFault::Connect)?;
+        return Ok(stream);
     }
-    connect_outside(target, secure).await
+    connect_outside(target, first, secure).await
 }
 
 /// The same, always through the system: for probes, which run on a thread of their own.
-pub async fn connect_outside(target: &Target, secure: Option<&Secure>) -> Result<Stream, ConnectFault> {
-    let stream = connect(target).await.map_err(ConnectFault::Connect)?;
+pub async fn connect_outside(
+    target: &Target,
+    first: &[u8],
+    secure: Option<&Secure>,
+) -> Result<Stream, ConnectFault> {
+    let mut stream = connect(target).await.map_err(ConnectFault::Connect)?;
+    send(&mut stream, first).await.map_err(ConnectFault::Connect)?;
     match secure {
         None => Ok(stream),
         Some(secure) => tls::handshake(stream, secure).await.map_err(ConnectFault::Tls),
     }
+}
+
+async fn send(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)])).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[sent..];
+    }
+    Ok(())
 }

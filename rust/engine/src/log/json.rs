@@ -21,7 +21,8 @@ pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
     text(b"\",\"method\":\"", part(|head| head.slice(head.method_name)), out);
     text(b"\",\"host\":\"", record.host, out);
     text(b"\",\"target\":\"", part(|head| head.slice(head.target)), out);
-    text(b"\",\"protocol\":\"", part(|head| head.version.as_str().as_bytes()), out);
+    let protocol = head.map_or(record.protocol, |head| head.version.as_str());
+    text(b"\",\"protocol\":\"", protocol.as_bytes(), out);
     number(b"\",\"status\":", u64::from(record.status), out);
     number(b",\"bytes_sent\":", record.bytes_sent, out);
     number(b",\"bytes_received\":", record.bytes_received, out);

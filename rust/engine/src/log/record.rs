@@ -12,6 +12,8 @@ use tidegate_message::RequestHead;
 pub struct Record<'a> {
     /// The request's head; none, or an empty one, where it could not be read.
     pub head: Option<&'a RequestHead>,
+    /// What was spoken, where there is no head to say it.
+    pub protocol: &'a str,
     /// The client's address, as trusted proxies tell it.
     pub client_ip: IpAddr,
     /// The name of the API key or the user.

@@ -38,6 +38,7 @@ pub(crate) fn head(target: &[u8], fields: &[(&str, &[u8])]) -> RequestHead {
 pub(crate) fn record(head: Option<&RequestHead>) -> Record<'_> {
     Record {
         head,
+        protocol: "",
         client_ip: [192, 0, 2, 7].into(),
         user: "ci",
         time: UNIX_EPOCH + Duration::from_millis(1_795_233_600_123),
@@ -75,6 +76,8 @@ impl tidegate_route::Variables for Few {
     }
 
     fn query(&self, _: &str, _: &mut Vec<u8>) {}
+
+    fn claim(&self, _: &str, _: &mut Vec<u8>) {}
 
     fn cookie(&self, _: &str) -> Option<&[u8]> {
         None

@@ -13,6 +13,7 @@ mod reasons;
 mod render;
 mod slots;
 mod stats;
+mod tcp;
 mod worker;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ const ENDPOINTS_MOST: usize = 8192;
 const LIMITS_MOST: usize = 4096;
 /// Hooks that are counted apart.
 const HOOKS_MOST: usize = 1024;
+/// Listeners that pass connections on that are counted apart.
+const TCP_MOST: usize = 1024;
 /// Models at providers that are counted apart.
 const AI_MOST: usize = 4096;
 
@@ -46,6 +49,7 @@ pub struct Metrics {
     limits: Slots,
     hooks: Slots,
     ai: Slots,
+    tcp: Slots,
 }
 
 /// What the caller knows at the moment of asking.
@@ -79,6 +83,7 @@ impl Metrics {
             limits: Slots::new(LIMITS_MOST),
             hooks: Slots::new(HOOKS_MOST),
             ai: Slots::new(AI_MOST),
+            tcp: Slots::new(TCP_MOST),
         })
     }
 
@@ -94,6 +99,11 @@ impl Metrics {
     /// The slot of a route. The same name always has the same slot, over reloads too.
     pub fn route_slot(&self, name: &str) -> u32 {
         self.routes.slot(&[name])
+    }
+
+    /// The slot of a listener that passes connections on.
+    pub fn tcp_slot(&self, listener: &str) -> u32 {
+        self.tcp.slot(&[listener])
     }
 
     /// The slot of an endpoint of an upstream; of the upstream itself with an empty `endpoint`.
@@ -119,6 +129,11 @@ impl Metrics {
     /// Appends the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`).
     pub fn render(&self, gauges: &Gauges, out: &mut Vec<u8>) {
         render::write(self, gauges, out);
+    }
+
+    /// Appends what is known of keys that are fetched: name, fetches that succeeded, that failed, keys.
+    pub fn render_key_sets(rows: &[(String, u64, u64, usize)], out: &mut Vec<u8>) {
+        render::key_sets(rows, out);
     }
 
     /// One JSON object for `tidegate status`: totals, the busiest routes, all endpoints in use.

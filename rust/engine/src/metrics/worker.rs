@@ -1,11 +1,12 @@
 //! What one worker counts.
 
 use super::{
-    AI_MOST, ENDPOINTS_MOST, HOOKS_MOST, LIMITS_MOST, ROUTES_MOST,
+    AI_MOST, ENDPOINTS_MOST, HOOKS_MOST, LIMITS_MOST, ROUTES_MOST, TCP_MOST,
     ai::Ai,
     blocks::{Blocks, Counter},
     histogram::{Coarse, Fine},
     reasons::Reasons,
+    tcp::Tcp,
 };
 
 /// Status codes that are counted by themselves, 100 to 599; the last place is for all others.
@@ -38,6 +39,8 @@ pub struct WorkerMetrics {
     pub(super) refusals: Reasons,
     pub(super) closes: Reasons,
     pub(super) retries: Reasons,
+    pub(super) tcp: Blocks<Tcp>,
+    pub(super) tcp_ends: Reasons,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +118,8 @@ impl WorkerMetrics {
             refusals: Reasons::new(),
             closes: Reasons::new(),
             retries: Reasons::new(),
+            tcp: Blocks::new(TCP_MOST),
+            tcp_ends: Reasons::new(),
         }
     }
 

@@ -342,6 +342,16 @@ impl Tls {
         }
     }
 
+    pub(super) fn local_address(&self) -> Option<std::net::SocketAddr> {
+        self.inner.local_address()
+    }
+
+    /// Breaks off without `close_notify`, which would make a cut look like an end (RFC 8446 §6.1).
+    pub(super) fn break_off(&mut self) {
+        self.closing = true;
+        self.inner.break_off();
+    }
+
     pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> bool {
         self.inner.poll_broken(cx)
     }

@@ -118,7 +118,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn open(address: SocketAddr, secure: &Secure) -> Result<Stream, ConnectFault> {
-    connect_secure(&Target::Ip(address), Some(secure)).await
+    connect_secure(&Target::Ip(address), &[], Some(secure)).await
 }
 
 async fn write(stream: &mut Stream, mut bytes: &[u8]) {
