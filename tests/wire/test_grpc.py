@@ -43,6 +43,7 @@ class Service(grpc.GenericRpcHandler):
 
     def unary_fails(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not today: 100 % no")
+        raise AssertionError("abort raises")
 
     def unary_hangs(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(self.cancelled.set)

@@ -59,10 +59,12 @@ pub enum Piece<E> {
     Ended(End<E>),
 }
 
+type Shard<E> = Mutex<HashMap<u128, Arc<Fill<E>>>>;
+
 /// All fills under way, of all workers.
 #[derive(Debug)]
 pub struct Fills<E> {
-    shards: Box<[Mutex<HashMap<u128, Arc<Fill<E>>>>]>,
+    shards: Box<[Shard<E>]>,
     /// Bytes that they hold.
     bytes: AtomicU64,
     most: u64,
