@@ -24,9 +24,13 @@ from tidegate.ai.background import AiBackground
 from tidegate.background import aside
 from tidegate.errors import ConfigErrors, TidegateError
 from tidegate.hooks import Hooks
+from tidegate.key_sets import KeySets
 from tidegate.log import say
+from tidegate.lower.jwt import FETCH
+from tidegate.lower.oidc import LOGIN
 from tidegate.machine import available_cpus, no_collection
 from tidegate.notify import Notifier
+from tidegate.oidc import Logins
 from tidegate.policy import Request
 from tidegate.ports import Engine
 from tidegate.resolve import Resolver
@@ -89,7 +93,7 @@ def run(source: Source, options: Options) -> int:
 
 def check(source: Source) -> Compiled:
     """Everything that a start would refuse, except binding; raises one of REFUSALS, with a text for people."""
-    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody}), None)
+    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody, FETCH: _nobody, LOGIN: _nobody}), None)
     try:
         _engine.check(compiled.plan)
     except _engine.PlanRejected as error:
@@ -129,7 +133,10 @@ class Gateway:
         self._reloads = Reloads()
         self.notifier = Notifier()
         self._admin = Admin(self)
-        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
+        self._key_sets = KeySets()
+        self._logins = Logins(_engine)
+        built_in = {ACCOUNT: self._admin.handle, FETCH: self._key_sets.handle, LOGIN: self._logins.handle}
+        self._resolver = Resolver(source.folder, built_in)
         self._watch = Watch([source.config] if source.config else [])
         self.state: State | None = None
         self.ai: AiBackground | None = None
@@ -249,6 +256,8 @@ class Gateway:
         self.acme.in_force(compiled.orders)
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
+        self._logins.in_force(compiled.logins)
+        self._key_sets.in_force(self.engine, compiled.key_sets, self.state_path)
         if self.ai is not None and (compiled.ai is not None or compiled.journal is not None):
             self.ai.in_force(compiled.journal)
             self.ai.start(lambda: self._loop.call_soon_threadsafe(self.soon, self.take_keys()))
@@ -500,6 +509,7 @@ class Gateway:
         self.notifier.stopping("stopping")
         for task in self._tasks:
             task.cancel()
+        self._key_sets.stop()
         self._hooks.close()
         self.engine.stop()
         if self.ai is not None:
@@ -536,6 +546,7 @@ class Gateway:
                 "certificates": [shown._asdict() for shown in self._compiled.certificates],
                 "acme": self.acme.as_json(),
                 "routes": self._compiled.routes,
+                "key_sets": self._key_sets.figures(),
                 **ai,
             },
             reloads=self._reloads,

@@ -136,6 +136,34 @@ class State:
                     os.unlink(os.path.join(self.path, name))
 
 
+def kept_keys(state: str | None, url: str) -> str | None:
+    """The keys that were fetched last from a URL; None where none were kept."""
+    if state is None:
+        return None
+    try:
+        with open(_keys_file(state, url), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def keep_keys(state: str, url: str, jwks: bytes) -> None:
+    """Keeps keys that were fetched, for a start at which their URL does not answer; raises StateError."""
+    path = _keys_file(state, url)
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.mkdir(os.path.dirname(path), 0o700)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise StateError(f"cannot make {os.path.dirname(path)}: {error.strerror}") from error
+    _replace(path, jwks)
+
+
+def _keys_file(state: str, url: str) -> str:
+    return os.path.join(state, "key-sets", hashlib.sha256(url.encode()).hexdigest()[:32] + ".json")
+
+
 def running(path: str) -> list[Running]:
     """The processes that run in a state directory, the owner first."""
     try:

@@ -21,6 +21,7 @@ def table(status: dict[str, Any]) -> str:
         _routes(engine),
         _hooks(status),
         _limits(engine),
+        _key_sets(status),
         _refusals(engine),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -196,9 +197,25 @@ def _limits(engine: dict[str, Any]) -> str:
     )
 
 
+def _key_sets(status: dict[str, Any]) -> str:
+    def state(row: dict[str, Any]) -> str:
+        if row["error"]:
+            return f"FAILING ({row['failures']} times): {row['error']}"
+        return f"{len(row['unusable'])} can't be used: {'; '.join(row['unusable'])}" if row["unusable"] else "good"
+
+    def since(row: dict[str, Any]) -> str:
+        at = row["fetched_at"]
+        return "never" if at is None else f"{duration(max(0.0, time.time() - at))} ago"
+
+    rows = status.get("key_sets", ())
+    return columns(
+        ((row["name"], row["keys"], since(row), state(row)) for row in rows), ("KEYS OF", "KEYS", "FETCHED", "STATE")
+    )
+
+
 def _hooks(status: dict[str, Any]) -> str:
     names = ("name", "calls", "failed", "late", "refused_full", "p50_ms", "p99_ms")
-    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate.admin:"))
+    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate."))
     return columns(
         ([hook[name] for name in names] for hook in hooks),
         ("HOOK", "CALLS", "FAILED", "LATE", "FULL", "P50 MS", "P99 MS"),

@@ -29,6 +29,7 @@ __all__ = ["lower_whole"]
 def lower_whole(config: Config, where: SourceMap, control_socket: str | None, around: Around) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors`."""
     work = Work(config, where)
+    work.kept_keys = around.kept_keys or work.kept_keys
     server = lower_server(work)
     lower_listeners(work)
     access_log = lower_access_log(work)
