@@ -14,6 +14,7 @@ run: wheel
 test: wheel rust-test
 	@tools/peers
 	@$(PY) tools/clients >/dev/null
+	@tools/h2spec >/dev/null
 	$(PY) -m pytest
 
 # Everything again, beside nginx, HAProxy and LiteLLM; writes bench/results and the README's table.

@@ -14,6 +14,7 @@ for tool in nginx haproxy wrk strace valgrind nghttp2-client:h2load; do
   program=${tool##*:}
   [ -x "/usr/bin/$program" ] || [ -x "/usr/sbin/$program" ] || missing="$missing ${tool%%:*}"
 done
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
 [ -n "$missing" ] || exit 0
 
 as_root=

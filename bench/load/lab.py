@@ -37,6 +37,8 @@ class Contestant:
     product: str
     variant: str = "plain"
     workers: int = 1
+    frame: str = ""
+    """What the variant stands in, where that is not the product's usual one."""
     values: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -126,7 +128,7 @@ class Lab:
     def rewrite(self, contestant: Contestant, config: Path, port: int, origin: int) -> None:
         """Writes the configuration again, whole or not at all: whoever reads it never sees half."""
         suffix = SUFFIXES.get(contestant.product, "conf")
-        frame = (PEERS / f"{contestant.product}.{suffix}.in").read_text()
+        frame = (PEERS / f"{contestant.frame or contestant.product}.{suffix}.in").read_text()
         variant = (PEERS / contestant.product / f"{contestant.variant}.in").read_text()
         values = {
             "NAME": contestant.name,

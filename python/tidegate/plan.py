@@ -14,10 +14,39 @@ import msgspec
 
 from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Any as Any  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKey as ApiKey  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKeys as ApiKeys  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Auth as Auth  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import AuthForward as AuthForward  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Basic as Basic  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import BasicUser as BasicUser  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ClaimHeader as ClaimHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ForwardCache as ForwardCache  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Jwt as Jwt  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyBearer as KeyBearer  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyCookie as KeyCookie  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyFetch as KeyFetch  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyHeader as KeyHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyQuery as KeyQuery  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySet as KeySet  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySource as KeySource  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Oidc as Oidc  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import OidcProvider as OidcProvider  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import PasswordHash as PasswordHash  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ApiKeyPart as ApiKeyPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClaimPart as ClaimPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClientIpPart as ClientIpPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import CookiePart as CookiePart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HeaderPart as HeaderPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HostPart as HostPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import KeyPart as KeyPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import PathPart as PathPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Retry as Retry  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import RetryReason as RetryReason  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import RoutePart as RoutePart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import LoopGuard as LoopGuard  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import ProxyVersion as ProxyVersion  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import SniRoute as SniRoute  # noqa: PLC0414 — a name of this page too
@@ -110,13 +139,19 @@ class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=Tru
     name: str
 
 
+class ClaimValue(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
+    """`${claim:NAME}`."""
+
+    name: str
+
+
 class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
     """`${1}`, `${name}`, `${capture:name}`."""
 
     name: str
 
 
-TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Capture
+TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | ClaimValue | Capture
 Template = list[TemplatePart]
 
 
@@ -205,6 +240,7 @@ class ListenerTls(Part, frozen=True, kw_only=True):
     """TLS on a listener."""
 
     certificates: list[Certificate]
+    challenges: list[Certificate]
     unknown_name: Literal["first", "refuse"]
     client: ClientCertificates | None
     profile: Literal["modern", "intermediate"]
@@ -283,58 +319,6 @@ class Matches(Part, frozen=True, kw_only=True):
     methods: list[str]
     headers: list[ValueMatch]
     query: list[ValueMatch]
-
-
-class KeyHeader(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A field whose whole value is the key."""
-
-    name: str
-
-
-class KeyBearer(Part, tag_field="kind", tag="bearer", frozen=True, kw_only=True):
-    """`Authorization: Bearer KEY`."""
-
-
-class KeyQuery(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
-    """A query parameter."""
-
-    name: str
-
-
-KeySource = KeyHeader | KeyBearer | KeyQuery
-
-
-class ApiKey(Part, frozen=True, kw_only=True):
-    """One key."""
-
-    name: str
-    sha256: str
-
-
-class ApiKeys(Part, tag_field="kind", tag="api_keys", frozen=True, kw_only=True):
-    """API keys, by hash."""
-
-    source: KeySource
-    keys: list[ApiKey]
-    strip: bool
-
-
-class BasicUser(Part, frozen=True, kw_only=True):
-    """One user."""
-
-    name: str
-    sha256: str
-
-
-class Basic(Part, tag_field="kind", tag="basic", frozen=True, kw_only=True):
-    """Names and passwords, by hash."""
-
-    realm: str
-    users: list[BasicUser]
-    strip: bool
-
-
-Auth = ApiKeys | Basic
 
 
 class RewritePrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -425,6 +409,26 @@ class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
 Action = Forward | Redirect | Respond | Https | Builtin | AiRoute | HookAction
 
 
+class OriginSuffix(Part, frozen=True, kw_only=True):
+    """Origins of all subdomains."""
+
+    scheme: str
+    suffix: str
+
+
+class Cors(Part, frozen=True, kw_only=True):
+    """Which pages of other origins may use a route."""
+
+    any: bool
+    origins: list[str]
+    suffixes: list[OriginSuffix]
+    methods: str
+    headers: str | None
+    expose: str
+    credentials: bool
+    max_age_s: int
+
+
 class Route(Part, frozen=True, kw_only=True):
     """One route: conditions, stages, action."""
 
@@ -433,6 +437,7 @@ class Route(Part, frozen=True, kw_only=True):
     matches: Matches
     access: Access | None
     auth: Auth | None
+    cors: Cors | None
     limits: list[int]
     concurrency: list[int]
     hook: int | None
@@ -444,41 +449,6 @@ class Route(Part, frozen=True, kw_only=True):
     retry: Retry
     access_log: bool
     action: Action
-
-
-class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):
-    """The client's address."""
-
-
-class HeaderPart(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A request field."""
-
-    name: str
-
-
-class CookiePart(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
-    """A cookie."""
-
-    name: str
-
-
-class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=True):
-    """The name of the key or user."""
-
-
-class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
-    """The normalised path."""
-
-
-class HostPart(Part, tag_field="kind", tag="host", frozen=True, kw_only=True):
-    """The host."""
-
-
-class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
-    """The route."""
-
-
-KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | PathPart | HostPart | RoutePart
 
 
 class Rate(Part, frozen=True, kw_only=True):

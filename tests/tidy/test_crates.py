@@ -17,7 +17,10 @@ MAY_USE: dict[str, set[str]] = {
     "http1": {"message", "httparse", "memchr"},
     "http2": {"memchr"},
     "route": {"message", "plan", "regex", "regex-automata", "regex-syntax", "memchr", "xxhash-rust"},
-    "auth": {"sha2", "subtle"},
+    "auth": {
+        *("aws-lc-rs", "serde", "serde_json", "sha2", "subtle"),
+        *("argon2", "bcrypt", "md-5", "sha-crypt"),  # what password files hold
+    },
     "limit": {"bytemuck"},
     "journal": {"libc", "memmap2", "xxhash-rust"},
     "upstream": {"plan", "fastrand"},
@@ -60,8 +63,8 @@ ONLY: dict[str, set[str]] = {
     "rustls": {"engine"},
     "x509-parser": {"engine"},
     "pyo3": {"py"},
-    "serde": {"plan", "dialect"},
-    "serde_json": {"plan", "dialect", "playbook", "prompt"},
+    "serde": {"plan", "auth", "dialect"},
+    "serde_json": {"plan", "auth", "dialect", "playbook", "prompt"},
     "quick_cache": {"engine"},
     "minijinja": {"prompt"},
     "jsonschema": {"prompt"},

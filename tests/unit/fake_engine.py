@@ -35,6 +35,7 @@ class FakeCall:
     route: str = "all"
     listener: str = "control"
     user: str = ""
+    about: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
 
@@ -108,6 +109,13 @@ class FakeEngine:
 
     def stats(self) -> bytes:
         return b'{"requests": 7, "connections": 1, "in_flight": 0}'
+
+    def set_keys(self, name: str, jwks: bytes, /) -> tuple[int, list[str]] | None:
+        self.events.append(f"set_keys {name}")
+        return 1, []
+
+    def keys_failed(self, name: str, /) -> None:
+        self.events.append(f"keys_failed {name}")
 
     def calls_fd(self) -> int:
         return self._readable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.load.result import Result
-from bench.load.rows import ai, ai_counts, counts, http2, idle, latency, proxied, reload, start, tls, workers
+from bench.load.rows import ai, ai_counts, counts, http2, idle, latency, proxied, reload, start, tcp, tls, workers
 from bench.load.settings import Settings
 
 ROWS: dict[str, Callable[[Settings], Result]] = {
@@ -28,6 +28,9 @@ ROWS: dict[str, Callable[[Settings], Result]] = {
     "tls_idle": tls.idle,
     "http2_local": http2.local,
     "http2_proxied": http2.proxied,
+    "tcp_bytes": tcp.tcp_bytes,
+    "tcp_messages": tcp.tcp_messages,
+    "tcp_connections": tcp.tcp_connections,
     "ai_calls": ai.ai_calls,
     "ai_streams": ai.ai_streams,
     "ai_counts": ai_counts.ai_counts,

@@ -32,6 +32,7 @@ def own_route(
         matches=plan.Matches(hosts=[], path=path, methods=[], headers=[], query=[]),
         access=None,
         auth=None,
+        cors=None,
         limits=[],
         concurrency=[],
         hook=hook,

@@ -43,7 +43,7 @@ class Upstreams:
             self._named(name, entry)
 
     def _check_protocol(self, written: Upstream, path: Path) -> None:
-        """HTTP/2 connections are shared by clients, so they can't speak for one; and tcp listeners speak no HTTP at all."""
+        """HTTP/2 connections are shared by clients, so they can't speak for one; tcp listeners speak no HTTP at all."""
         if written.protocol == "http1":
             return
         if written.proxy_protocol is not None:

@@ -29,6 +29,7 @@ __all__ = ["lower_whole"]
 def lower_whole(config: Config, where: SourceMap, control_socket: str | None, around: Around) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors`."""
     work = Work(config, where)
+    work.kept_keys = around.kept_keys or work.kept_keys
     server = lower_server(work)
     lower_listeners(work)
     access_log = lower_access_log(work)
@@ -57,7 +58,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         access_log=access_log,
         ai=made_ai,
     )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files)
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files, work.orders)
 
 
 def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:

@@ -22,6 +22,9 @@ HANDSHAKE_TIMEOUT = "10s"
 TICKETS = "12h"
 """A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
 
+ACME_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+"""Let's Encrypt: free, and trusted everywhere."""
+
 HSTS_AGE = "365d"
 """What the preload lists ask for at least."""
 
@@ -79,6 +82,41 @@ MEMORY = "90%"
 
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
+
+# ── who may come ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JWT_LEEWAY = "30s"
+"""Clocks that are kept by NTP differ by less; libraries use 0 to 60s."""
+
+KEYS_TIMEOUT = "5s"
+"""A request with a key that nobody knows waits so long for the issuer's answer."""
+
+KEYS_INTERVAL = "5s"
+"""Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
+
+AUTH_HEADERS = ("Authorization", "Cookie")
+"""What credentials come in."""
+
+AUTH_CONNECT = "1s"
+"""Whoever decides about requests stands near."""
+
+AUTH_TIMEOUT = "5s"
+"""All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
+
+OIDC_SCOPES = ("openid", "profile", "email")
+"""What providers know by these names (OpenID Connect Core 1.0 §5.4)."""
+
+OIDC_SESSION = "8h"
+"""A working day; the provider may end it earlier."""
+
+OIDC_TIMEOUT = "10s"
+"""For the hook, which may ask the provider twice."""
+
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+"""What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
+
+CORS_MAX_AGE = "10m"
+"""Chromium keeps an answer for two hours at most, Firefox for a day; a mistake should not last that long."""
 
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────
 

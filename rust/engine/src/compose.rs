@@ -88,6 +88,7 @@ pub fn request(
             })
     };
     copy_request_fields(head, out, ours);
+    identity(route, exchange, out);
 
     if tells_x_forwarded(server.forwarded) {
         x_forwarded(&variables, out);
@@ -123,8 +124,20 @@ pub fn request(
     Ok(())
 }
 
+/// What the upstream is told of who came, but for what somebody else has the last word on.
+fn identity(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
+    for line in exchange.identity.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let replaced =
+            exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()));
+        if !replaced && !route.request_edits.removes(name) {
+            out.extend_from_slice(line);
+        }
+    }
+}
+
 /// The path as it came: an absolute form's scheme and authority and a fragment are none of it (RFC 9112 §3.2.1).
-fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
+pub fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
     let head = &exchange.head;
     if head.path.is_empty() {
         out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
@@ -140,14 +153,15 @@ fn own_query(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
         return;
     }
     out.push(b'?');
-    match route.query_key() {
-        None => out.extend_from_slice(head.slice(head.query)),
-        Some(name) => {
-            let start = out.len();
-            without_query_parameter(head.slice(head.query), name.as_bytes(), out);
-            if out.len() == start {
-                out.truncate(start - 1);
-            }
+    let start = out.len();
+    out.extend_from_slice(head.slice(head.query));
+    for (name, _) in route.query_credentials().filter(|(_, strip)| *strip) {
+        let query = out.split_off(start);
+        without_query_parameter(&query, name.as_bytes(), out);
+        if out.len() == start && !query.is_empty() {
+            // Nothing but credentials stood behind the question mark.
+            out.truncate(start - 1);
+            return;
         }
     }
 }
@@ -161,7 +175,7 @@ fn tells_forwarded(style: ForwardedStyle) -> bool {
 }
 
 /// Trusted proxies' lists are continued; anybody else's are replaced.
-fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
+pub fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
     let exchange = variables.exchange;
     let head = &exchange.head;
     out.extend_from_slice(b"X-Forwarded-For: ");

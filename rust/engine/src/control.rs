@@ -22,6 +22,7 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
+    key_sets::KeyCell,
     life,
     metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
@@ -116,6 +117,7 @@ impl Engine {
             draining: AtomicBool::new(false),
             expiries: Mutex::default(),
             log: Mutex::new(None),
+            key_sets: Mutex::default(),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
             started: Instant::now(),
@@ -275,9 +277,30 @@ impl Engine {
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
         *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
+        self.shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.key_sets);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
         Ok(addresses)
+    }
+
+    /// Takes keys of the set called `name` that were fetched: how many can be used, and why others can't. `None`: the
+    /// plan has no such set.
+    pub fn set_keys(&self, name: &str, jwks: &[u8]) -> Result<Option<(usize, Vec<String>)>, String> {
+        match self.key_set(name) {
+            Some(cell) => cell.set(jwks).map(Some).map_err(|why| why.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// Keys of the set called `name` could not be fetched; those that there are stay.
+    pub fn keys_failed(&self, name: &str) {
+        if let Some(cell) = self.key_set(name) {
+            cell.fail();
+        }
+    }
+
+    fn key_set(&self, name: &str) -> Option<Arc<KeyCell>> {
+        self.lock().current.as_ref().and_then(|current| current.key_sets.get(name).cloned())
     }
 
     /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.

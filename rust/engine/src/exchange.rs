@@ -21,7 +21,7 @@ use crate::{
     forward, handshake,
     prepare::PreparedRoute,
     record,
-    stage::{self, hook::Ruling},
+    stage::{self, auth::Entry, hook::Ruling, respond::Made},
     worker::{Worker, WorkerPlan},
 };
 
@@ -58,16 +58,14 @@ async fn caught(journey: impl Future<Output = Next>) -> Option<Next> {
 /// A key in the query is for nobody's eyes: where the record is written, stars take its place.
 fn hide_key(plan: &WorkerPlan, exchange: &mut Exchange) {
     let Some(route) = exchange.route.map(|index| &plan.shared.routes[index as usize]) else { return };
-    let name = match route.plan.action {
-        Action::Ai(_) => "key",
-        _ => match route.query_credential() {
-            Some(name) => name,
-            None => return,
-        },
-    };
     let head = &mut exchange.head;
     let query = head.query;
-    tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    let mut hide =
+        |name: &str| tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    if matches!(route.plan.action, Action::Ai(_)) {
+        hide("key");
+    }
+    route.query_credentials().for_each(|(name, _)| hide(name));
 }
 
 /// Answers a request whose head could not be read, and records it.
@@ -119,9 +117,28 @@ async fn journey(
         return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
     }
 
+    // which page asks
+    if let Some(cors) = &route.plan.cors {
+        match stage::cors::check(cors, exchange) {
+            Ok(false) => {}
+            Ok(true) => return send(worker, plan, connection, exchange, route, Made::empty(204)).await,
+            Err(failure) => return fail(connection, exchange, failure).await,
+        }
+    }
+
     // who
-    if let Err(failure) = stage::auth::check(route, exchange) {
-        return fail(connection, exchange, failure).await;
+    match stage::auth::check(worker, plan, route, exchange) {
+        Ok(Entry::In) => {}
+        // Boxed: most who come are known without asking anybody.
+        Ok(Entry::Ask(question)) => {
+            let asking = stage::auth::ask(worker, plan, route, connection, exchange, question);
+            match Box::pin(asking).await {
+                Ok(None) => {}
+                Ok(Some(made)) => return send(worker, plan, connection, exchange, route, made).await,
+                Err(failure) => return fail(connection, exchange, failure).await,
+            }
+        }
+        Err(failure) => return fail(connection, exchange, failure).await,
     }
 
     // how much
@@ -182,17 +199,31 @@ async fn own_answer(
     route: &PreparedRoute,
 ) -> Next {
     match stage::respond::make(worker, plan, route, exchange, &route.plan.action) {
-        Ok(made) => {
-            let answer = Answer {
-                status: made.status,
-                content_type: made.content_type.as_bytes(),
-                fields: &made.fields,
-                body: &made.body,
-            };
-            answer::send(worker, plan, connection, exchange, Some(route), answer).await
-        }
+        Ok(made) => send(worker, plan, connection, exchange, route, made).await,
         Err(failure) => answer::fail(worker, plan, connection, exchange, Some(route), failure).await,
     }
+}
+
+/// Sends an answer that was made here, with what the stages before it have to tell.
+async fn send(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    made: Made,
+) -> Next {
+    let mut fields = std::mem::take(&mut exchange.fields);
+    fields.extend_from_slice(&made.fields);
+    let answer = Answer {
+        status: made.status,
+        content_type: made.content_type.as_bytes(),
+        fields: &fields,
+        body: &made.body,
+    };
+    let next = answer::send(worker, plan, connection, exchange, Some(route), answer).await;
+    exchange.fields = fields;
+    next
 }
 
 impl Exchange {

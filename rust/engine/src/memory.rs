@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_auth::jwt::Claims;
 use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request, parse_request_after};
 use tidegate_message::{Known, RequestHead, ResponseHead, Version};
 use tidegate_plan::ForwardedStyle;
@@ -72,6 +73,10 @@ pub struct Exchange {
     pub tls: Option<Arc<Facts>>,
     /// Who came in by a key or a password.
     pub user: String,
+    /// What the token says that came in.
+    pub claims: Option<Rc<Claims>>,
+    /// Lines that tell the upstream who came.
+    pub identity: Vec<u8>,
     /// Whether the client's side may go on after this.
     pub keep_alive: bool,
     /// Lines that are added to the response.
@@ -156,6 +161,8 @@ impl Default for Exchange {
             listener: 0,
             tls: None,
             user: String::new(),
+            claims: None,
+            identity: Vec::new(),
             keep_alive: false,
             fields: Vec::new(),
             hook_remove: Vec::new(),
@@ -191,6 +198,8 @@ impl Exchange {
         self.replay.lost = false;
         self.route = None;
         self.user.clear();
+        self.claims = None;
+        self.identity.clear();
         self.keep_alive = false;
         self.fields.clear();
         self.hook_remove.clear();

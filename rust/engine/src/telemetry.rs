@@ -2,13 +2,23 @@
 
 use std::sync::{PoisonError, atomic::Ordering};
 
-use crate::{log::Log, metrics::Gauges, worker::Shared};
+use crate::{
+    log::Log,
+    metrics::{Gauges, Metrics},
+    worker::Shared,
+};
 
 /// Prometheus text.
 pub fn metrics(shared: &Shared, out: &mut Vec<u8>) {
     shared.metrics.render(&gauges(shared), out);
     let expiries = shared.expiries.lock().unwrap_or_else(PoisonError::into_inner);
     crate::metrics::render_expiries(&expiries, out);
+    let sets = shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rows: Vec<_> = sets.values().filter_map(|cell| cell.figures()).collect();
+    if !rows.is_empty() {
+        rows.sort();
+        Metrics::render_key_sets(&rows, out);
+    }
 }
 
 /// One JSON object.

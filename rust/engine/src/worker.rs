@@ -34,12 +34,14 @@ use crate::{
     health::Health,
     hooks::Hooks,
     io::listen::{Accepted, Acceptor, Bound, Detached},
+    key_sets::KeySets,
     life::{Alarm, End},
     log::Log,
     metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     pulse::Pulse,
     resolve::Resolver,
+    stage::auth::Judged,
     tcp,
     timer::{TICK, Timers},
 };
@@ -89,6 +91,8 @@ pub struct Shared {
     pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
+    /// Keys that tokens are checked with, of the plan that runs.
+    pub key_sets: Mutex<KeySets>,
     /// When the engine started, in seconds since 1970.
     pub started_at: u64,
     /// How workers are told things.
@@ -163,6 +167,8 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Credentials that were judged a moment ago.
+    pub judged: Judged,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// When handshakes may begin.
@@ -239,6 +245,11 @@ impl Worker {
         out.extend_from_slice(&self.date.borrow().text);
     }
 
+    /// Seconds since 1970, as of the last tick.
+    pub fn unix_seconds(&self) -> u64 {
+        self.date.borrow().second
+    }
+
     /// Client connections of this worker.
     pub fn connections(&self) -> usize {
         self.shared.loads[self.index].0.load(Ordering::Relaxed)
@@ -302,6 +313,7 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        judged: Judged::default(),
         batches: Batches::default(),
         handshakes: Turns::default(),
         draining: Cell::new(false),

@@ -14,6 +14,7 @@ mod auth;
 mod check;
 mod check_ai;
 mod check_tcp;
+mod cors;
 mod hook;
 mod limit;
 mod listener;
@@ -34,8 +35,12 @@ pub use ai::{
     OnDisconnect, Opening, Price, Prompt, PromptVersion, Provider, ProviderDialect, Rates, Rule, Shadow,
     Target, UsageJournal, Window,
 };
-pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
+pub use auth::{
+    Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
+    KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
+};
 pub use check::PlanError;
+pub use cors::{Cors, OriginSuffix};
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
 pub use listener::Listener;

@@ -413,6 +413,24 @@ fn a_proxy_header_tells_the_client_and_is_told_on() {
 }
 
 #[test]
+fn behind_a_proxy_header_a_client_is_counted_by_its_own_address() {
+    let mut plan = passing();
+    plan["listeners"][0]["proxy_protocol"] = json!(true);
+    plan["server"]["trusted_proxies"] = json!(["192.0.2.0/24"]);
+    plan["server"]["abuse"]["connections_per_client"] = json!(1);
+    play(plan, async |play| {
+        let mut open = Vec::new();
+        for (source, stays) in [("203.0.113.9", true), ("203.0.113.9", false), ("203.0.113.10", true)] {
+            let client = play.client().await;
+            client.sends(format!("PROXY TCP4 {source} 198.51.100.1 1234 443\r\n")).await;
+            assert_eq!(!client.is_closed().await, stays, "{source}");
+            open.push(client);
+        }
+        assert_eq!(ends(play, "too_many_connections_of_client"), 1.0);
+    });
+}
+
+#[test]
 fn version_2_tells_the_name_that_the_client_asked_for() {
     let mut plan = by_name();
     plan["upstreams"][0]["proxy_protocol"] = json!("v2");

@@ -128,6 +128,11 @@ impl Metrics {
         render::write(self, gauges, out);
     }
 
+    /// Appends what is known of keys that are fetched: name, fetches that succeeded, that failed, keys.
+    pub fn render_key_sets(rows: &[(String, u64, u64, usize)], out: &mut Vec<u8>) {
+        render::key_sets(rows, out);
+    }
+
     /// One JSON object for `tidegate status`: totals, the busiest routes, all endpoints in use.
     pub fn stats_json(&self, gauges: &Gauges) -> Vec<u8> {
         stats::object(self, gauges)

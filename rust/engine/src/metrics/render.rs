@@ -297,6 +297,24 @@ fn hooks(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     page.sample("tidegate_hook_calls_waiting", &[], gauges.hook_calls_waiting);
 }
 
+/// Keys that are fetched: name, fetches that succeeded, fetches that failed, keys that can be used.
+pub(super) fn key_sets(rows: &[(String, u64, u64, usize)], out: &mut Vec<u8>) {
+    let mut page = Page { out };
+    page.counter(
+        "tidegate_key_set_fetches_total",
+        "Fetches of keys that tokens are checked with, by outcome.",
+    );
+    for (name, fetched, failed, _) in rows {
+        for (outcome, sum) in [("ok", fetched), ("failed", failed)] {
+            page.sample("tidegate_key_set_fetches_total", &[("key_set", name), ("outcome", outcome)], *sum);
+        }
+    }
+    page.gauge("tidegate_key_set_keys", "Keys that can be used.");
+    for (name, _, _, keys) in rows {
+        page.sample("tidegate_key_set_keys", &[("key_set", name)], *keys as u64);
+    }
+}
+
 /// The text as it grows.
 pub(super) struct Page<'a> {
     out: &'a mut Vec<u8>,

@@ -3,7 +3,7 @@
 use tidegate_http1::proxy_protocol::ProxyFault;
 use tidegate_sni::HelloFault;
 
-use crate::failure::Cause;
+use crate::{abuse::Crowd, failure::Cause};
 
 /// Why a connection that was to be passed on is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum End {
     UnknownServerName,
     /// The listener has as many connections as it may.
     ListenerFull,
+    /// The client that the PROXY header tells of has as many connections as it may.
+    Crowded(Crowd),
     /// Refused by a limit, or no way to an endpoint.
     Failed(Cause),
 }
@@ -61,6 +63,7 @@ impl End {
             Self::NoServerName => "no_server_name",
             Self::UnknownServerName => "unknown_server_name",
             Self::ListenerFull => "listener_full",
+            Self::Crowded(crowd) => crowd.as_str(),
             Self::Failed(cause) => cause.as_str(),
         }
     }
@@ -77,7 +80,7 @@ impl End {
             Self::DrainDeadline | Self::Stopped => 500,
             Self::ProxyHeader(_) | Self::ProxyHeaderTimeout | Self::Hello(_) | Self::HelloTimeout => 400,
             Self::NoServerName | Self::UnknownServerName | Self::UntrustedProxy => 403,
-            Self::ListenerFull => 503,
+            Self::ListenerFull | Self::Crowded(_) => 503,
             Self::Failed(Cause::RateLimited | Cause::TooManyInFlight) => 503,
             Self::Failed(cause @ (Cause::AddressDenied | Cause::ClientGone)) => cause.status(),
             Self::Failed(cause) if cause.status() == 503 && cause != Cause::NoEndpoint => 503,

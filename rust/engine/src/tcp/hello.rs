@@ -7,6 +7,7 @@ use tidegate_sni::HelloFault;
 
 use super::{Passage, end::End, prepare::PreparedTcp};
 use crate::{
+    abuse,
     failure::Cause,
     worker::{Worker, WorkerPlan},
 };
@@ -38,6 +39,9 @@ pub async fn proxy_header(worker: &Worker, plan: &WorkerPlan, passage: &mut Pass
                 if let Some(source) = source {
                     passage.client = source;
                     passage.destination = destination;
+                    let open = worker.shared.traffic_connections();
+                    passage.place = abuse::admit_client(&worker.shared, &plan.shared, source.ip(), open)
+                        .map_err(End::Crowded)?;
                 }
                 return Ok(());
             }

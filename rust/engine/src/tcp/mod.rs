@@ -69,7 +69,7 @@ struct Passage {
     slot: u32,
     access_log: bool,
     /// Counts among those of its address.
-    _place: ClientPlace,
+    place: ClientPlace,
 }
 
 /// Serves a connection that a listener for passing on has accepted, in a task of its own.
@@ -101,7 +101,7 @@ pub fn spawn(
         bytes: (0, 0),
         slot: tcp.slot,
         access_log: tcp.plan.access_log,
-        _place: place,
+        place,
     };
     worker.metrics.tcp_opened(tcp.slot);
     let counted = Counted { worker: worker.clone(), slot: tcp.slot };
