@@ -1,4 +1,5 @@
 """gRPC through a gateway, with grpcio's own client and server: every kind of call, deadlines, what failures become."""
+# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 

@@ -343,7 +343,8 @@ fn a_reader_that_leaves_holds_up_nobody() {
 #[test]
 fn those_who_wait_are_told_how_it_ended() {
     let fills = Fills::new(1 << 20);
-    let ends: [(fn(Lead<u8>), &str); 4] = [
+    type End = (fn(Lead<u8>), &'static str);
+    let ends: [End; 4] = [
         (|lead| lead.fail(9), "Failed(9)"),
         (|lead| lead.release(Reason::Private), "Released(Private)"),
         (drop, "Released(Incomplete)"),
