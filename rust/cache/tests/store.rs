@@ -1,5 +1,7 @@
 //! The store: what is found, what is forgotten, how much it holds; and fills that many read.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::{
     sync::Arc,
     task::{Context, Poll, Waker},

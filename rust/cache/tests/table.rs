@@ -1,5 +1,7 @@
 //! The table of `tests/corpus/cache`: two requests, the origin's answers, and what the rules say of each.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
+
 use std::sync::Arc;
 
 use tidegate_cache::{
