@@ -286,8 +286,9 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
-    from tidegate.lower.acme import Order
-    from tidegate.plan import Address, Oidc, Plan
+            certificates=_shown(plan),
+            key_sets=list(wanted_keys(plan).values()),
+            logins=logins_of(plan),
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
             trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
