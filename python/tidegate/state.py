@@ -157,7 +157,7 @@ def keep_keys(state: str, url: str, jwks: bytes) -> None:
             raise
         except OSError as error:
             raise StateError(f"cannot make {os.path.dirname(path)}: {error.strerror}") from error
-    _replace(path, jwks)
+    replace(path, jwks)
 
 
 def _keys_file(state: str, url: str) -> str:
