@@ -58,7 +58,8 @@ pub async fn run(worker: &Worker, passage: &mut Passage, upstream: &mut Stream, 
             leaving.set(worker, passage);
         }
         if worker.timers.is_cut() {
-            let drained = leaving.due.is_some();
+            // A stop lets connections go too, in the moment in which it cuts them.
+            let drained = worker.shared.draining.load(std::sync::atomic::Ordering::Relaxed);
             return Poll::Ready(Some(if drained { End::DrainDeadline } else { End::Stopped }));
         }
         if passage.deadline.poll_passed(cx) {
