@@ -62,11 +62,14 @@ pub enum Piece<E> {
 /// All fills under way, of all workers.
 #[derive(Debug)]
 pub struct Fills<E> {
-    shards: Box<[Mutex<HashMap<u128, Arc<Fill<E>>>>]>,
+    shards: Box<[Mutex<Shard<E>>]>,
     /// Bytes that they hold.
     bytes: AtomicU64,
     most: u64,
 }
+
+/// Those whose slots fall together.
+type Shard<E> = HashMap<u128, Arc<Fill<E>>>;
 
 /// One of them.
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl<E: Clone> Fills<E> {
         })
     }
 
-    fn shard(&self, slot: u128) -> MutexGuard<'_, HashMap<u128, Arc<Fill<E>>>> {
+    fn shard(&self, slot: u128) -> MutexGuard<'_, Shard<E>> {
         lock(&self.shards[slot as usize % SHARDS])
     }
 

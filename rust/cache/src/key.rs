@@ -148,7 +148,15 @@ mod tests {
     }
 
     fn parts<'a>() -> Parts<'a> {
-        Parts { scheme: b"http", host: b"a.test", path: b"/x", query: None, template: None, upstream: None, added: None }
+        Parts {
+            scheme: b"http",
+            host: b"a.test",
+            path: b"/x",
+            query: None,
+            template: None,
+            upstream: None,
+            added: None,
+        }
     }
 
     #[test]

@@ -86,13 +86,16 @@ impl Shown {
     }
 }
 
+/// A part of the whole, and the bytes that stand before it.
+pub type Headed = (Vec<u8>, Range<u64>);
+
 /// The heads of the parts of a `multipart/byteranges`, each with its part, and the end behind them.
 pub fn parts(
     ranges: &[Range<u64>],
     total: u64,
     content_type: Option<&[u8]>,
     boundary: &str,
-) -> (Vec<(Vec<u8>, Range<u64>)>, Vec<u8>) {
+) -> (Vec<Headed>, Vec<u8>) {
     let heads = ranges.iter().map(|part| {
         let mut head = Vec::new();
         range::write_part(boundary, content_type, part, total, &mut head);

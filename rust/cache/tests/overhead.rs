@@ -31,7 +31,8 @@ fn a_small_object_takes_little_beside_its_bytes() {
         let text = format!("shop\nhttp://example.com/a/page/{number:08}").into_bytes();
         let draft = Draft {
             key: text.clone().into(),
-            fields: (*b"Content-Type: text/html; charset=utf-8\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n").into(),
+            fields: (*b"Content-Type: text/html; charset=utf-8\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n")
+                .into(),
             status: 200,
             freshness,
             tags: [].into(),

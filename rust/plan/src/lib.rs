@@ -42,7 +42,8 @@ pub use auth::{
     KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
 };
 pub use cache::{
-    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary, RouteCache,
+    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary,
+    RouteCache,
 };
 pub use check::PlanError;
 pub use cors::{Cors, OriginSuffix};

@@ -144,7 +144,9 @@ fn a_client_that_takes_nothing_holds_up_nobody() {
         let quick = play.client().await;
         quick.sends(GET).await;
         let body = "~".repeat(500_000);
-        upstream.sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 500000\r\n\r\n").await;
+        upstream
+            .sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 500000\r\n\r\n")
+            .await;
         let mut got = 0;
         for piece in body.as_bytes().chunks(50_000) {
             upstream.sends(piece).await;
@@ -191,7 +193,10 @@ fn a_stale_answer_is_given_at_once_and_a_new_one_fetched_beside() {
         for _ in 0..3 {
             client.sends(GET).await;
             let stale = client.got_start("HTTP/1.1 200 OK\r\n").await;
-            assert!(stale.contains("ttl=-1; detail=stale_while_revalidate") && stale.ends_with("one"), "{stale}");
+            assert!(
+                stale.contains("ttl=-1; detail=stale_while_revalidate") && stale.ends_with("one"),
+                "{stale}"
+            );
         }
         upstream.got("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
         play.no_upstream().await;
@@ -284,7 +289,12 @@ fn a_request_with_a_body_or_another_method_goes_by_untouched() {
         let upstream = play.upstream().await;
         upstream.got("POST /a HTTP/1.1\r\nHost: a\r\nX-Host: b\r\nContent-Length: 1\r\n\r\nx").await;
         upstream.sends(answer("Cache-Control: max-age=60\r\n", "done")).await;
-        assert!(client.takes().await.contains("Cache-Status: tidegate; fwd=method; fwd-status=200; detail=method"));
+        assert!(
+            client
+                .takes()
+                .await
+                .contains("Cache-Status: tidegate; fwd=method; fwd-status=200; detail=method")
+        );
     });
 }
 
@@ -294,14 +304,18 @@ fn nothing_is_kept_of_what_is_cut_in_its_head_or_its_body() {
         let client = play.client().await;
         client.sends(GET).await;
         let upstream = play.upstream().await;
-        upstream.sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nhalf").await;
+        upstream
+            .sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nhalf")
+            .await;
         assert!(client.takes().await.ends_with("half"));
         upstream.finishes().await;
         assert!(client.is_closed().await);
         let client = play.client().await;
         client.sends(GET).await;
         let upstream = play.upstream().await;
-        upstream.sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n").await;
+        upstream
+            .sends("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n")
+            .await;
         client.got_start("HTTP/1.1 502 ").await;
         assert_eq!(play.metric("tidegate_cache_entries"), Some(0.0));
     });
