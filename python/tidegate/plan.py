@@ -183,6 +183,7 @@ class ListenerTls(Part, frozen=True, kw_only=True):
     """TLS on a listener."""
 
     certificates: list[Certificate]
+    challenges: list[Certificate]
     unknown_name: Literal["first", "refuse"]
     client: ClientCertificates | None
     profile: Literal["modern", "intermediate"]

@@ -22,7 +22,9 @@ OPTIONS = {
     "dropped": "{query: {drop: [utm_*, x], sort: on}}",
     "no-query": "{query: off}",
     "headers": "{headers: [X-Tenant, Accept], cookies: [theme, s]}",
-    "template": '{template: "${header:X-Device}|${cookie:theme}|${query:a}|${path}|${host}|${route}${dollar}", space: y}',
+    "template": (
+        '{template: "${header:X-Device}|${cookie:theme}|${query:a}|${path}|${host}|${route}${dollar}", space: y}'
+    ),
     "target": '{template: "${scheme} ${authority} ${query} ${request_uri}"}',
 }
 TARGETS = [

@@ -119,6 +119,7 @@ class FakeEngine:
 
     def cache_get(self, text: bytes, /) -> bytes | None:
         return b"{}" if text == b"kept" else None
+
     def set_keys(self, name: str, jwks: bytes, /) -> tuple[int, list[str]] | None:
         self.events.append(f"set_keys {name}")
         return 1, []

@@ -61,7 +61,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         ai=made_ai,
         cache=cache,
     )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files)
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files, work.orders)
 
 
 def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:

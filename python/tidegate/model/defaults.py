@@ -22,6 +22,9 @@ HANDSHAKE_TIMEOUT = "10s"
 TICKETS = "12h"
 """A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
 
+ACME_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+"""Let's Encrypt: free, and trusted everywhere."""
+
 HSTS_AGE = "365d"
 """What the preload lists ask for at least."""
 

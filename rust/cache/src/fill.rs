@@ -59,17 +59,16 @@ pub enum Piece<E> {
     Ended(End<E>),
 }
 
+type Shard<E> = Mutex<HashMap<u128, Arc<Fill<E>>>>;
+
 /// All fills under way, of all workers.
 #[derive(Debug)]
 pub struct Fills<E> {
-    shards: Box<[Mutex<Shard<E>>]>,
+    shards: Box<[Shard<E>]>,
     /// Bytes that they hold.
     bytes: AtomicU64,
     most: u64,
 }
-
-/// Those whose slots fall together.
-type Shard<E> = HashMap<u128, Arc<Fill<E>>>;
 
 /// One of them.
 #[derive(Debug)]
@@ -135,7 +134,7 @@ impl<E: Clone> Fills<E> {
         })
     }
 
-    fn shard(&self, slot: u128) -> MutexGuard<'_, Shard<E>> {
+    fn shard(&self, slot: u128) -> MutexGuard<'_, HashMap<u128, Arc<Fill<E>>>> {
         lock(&self.shards[slot as usize % SHARDS])
     }
 

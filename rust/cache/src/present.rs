@@ -86,8 +86,8 @@ impl Shown {
     }
 }
 
-/// A part of the whole, and the bytes that stand before it.
-pub type Headed = (Vec<u8>, Range<u64>);
+/// The head of a part, and which bytes of the whole it is.
+pub type Part = (Vec<u8>, Range<u64>);
 
 /// The heads of the parts of a `multipart/byteranges`, each with its part, and the end behind them.
 pub fn parts(
@@ -95,7 +95,7 @@ pub fn parts(
     total: u64,
     content_type: Option<&[u8]>,
     boundary: &str,
-) -> (Vec<Headed>, Vec<u8>) {
+) -> (Vec<Part>, Vec<u8>) {
     let heads = ranges.iter().map(|part| {
         let mut head = Vec::new();
         range::write_part(boundary, content_type, part, total, &mut head);

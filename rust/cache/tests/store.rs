@@ -1,6 +1,6 @@
 //! The store: what is found, what is forgotten, how much it holds; and fills that many read.
 
-#![allow(clippy::unwrap_used)] // a case that cannot be read fails its test
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
 
 use std::{
     sync::Arc,
@@ -345,8 +345,8 @@ fn a_reader_that_leaves_holds_up_nobody() {
 #[test]
 fn those_who_wait_are_told_how_it_ended() {
     let fills = Fills::new(1 << 20);
-    type Ending = fn(Lead<u8>);
-    let ends: [(Ending, &str); 4] = [
+    type End = (fn(Lead<u8>), &'static str);
+    let ends: [End; 4] = [
         (|lead| lead.fail(9), "Failed(9)"),
         (|lead| lead.release(Reason::Private), "Released(Private)"),
         (drop, "Released(Incomplete)"),

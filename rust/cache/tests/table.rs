@@ -1,6 +1,6 @@
 //! The table of `tests/corpus/cache`: two requests, the origin's answers, and what the rules say of each.
 
-#![allow(clippy::unwrap_used)] // a case that cannot be read fails its test
+#![allow(clippy::unwrap_used, reason = "the helpers are parts of tests")]
 
 use std::sync::Arc;
 

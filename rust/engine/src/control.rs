@@ -29,7 +29,7 @@ use crate::{
     pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
     telemetry,
-    worker::{self, Message, Shared},
+    worker::{Message, Shared},
 };
 
 /// A listener that was opened: its index in the plan, its sockets, and whether this engine has bound them.
@@ -186,7 +186,7 @@ impl Engine {
         let (shared, first) = (engine.shared.clone(), prepared.clone());
         let worker = async move {
             let mut inbox = inbox;
-            worker::main(0, shared, first, &mut inbox, false).await;
+            crate::worker::main(0, shared, first, &mut inbox, false).await;
         };
         engine.install(&mut state, prepared, bound)?;
         drop(state);

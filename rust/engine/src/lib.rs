@@ -7,6 +7,7 @@
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
 mod abuse;
+mod accept;
 mod ai;
 mod answer;
 mod ask;
