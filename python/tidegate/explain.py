@@ -209,6 +209,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return [f"redirect {status} to {show_template(location)}"]
         case plan.Respond(status=status, content_type=kind):
             return [f"respond {status}" + (f", {kind}" if kind else "")]
+        case plan.Https():
+            return ["redirect to https"]
         case plan.Builtin(name=name):
             return [f"the engine's {name}"]
         case plan.AiRoute(guards=guards):
