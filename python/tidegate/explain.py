@@ -207,6 +207,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return _forward(whole.upstreams[index], route)
         case plan.Redirect(status=status, location=location):
             return [f"redirect {status} to {show_template(location)}"]
+        case plan.Https(port=port):
+            return ["redirect to the same over TLS" + (f" at port {port}" if port != 443 else "")]
         case plan.Respond(status=status, content_type=kind):
             return [f"respond {status}" + (f", {kind}" if kind else "")]
         case plan.Https():
@@ -217,6 +219,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return _ai(whole.ai, guards)
         case plan.HookAction():
             return ["the hook answers"]
+        case plan.Https(port=port):
+            return ["redirect 308 to the same over TLS" + (f", at port {port}" if port != 443 else "")]
 
 
 def _ai(ai: plan.Ai | None, guards: list[int]) -> list[str]:

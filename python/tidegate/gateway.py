@@ -558,6 +558,18 @@ class Gateway:
         """The plan in force, with its secrets' hashes."""
         return self._compiled.plan
 
+    def engine_metrics(self) -> bytes:
+        """What the engine counts, as Prometheus text."""
+        return self.engine.metrics()
+
+    def cache_get(self, text: bytes) -> bytes | None:
+        """What is kept under the text of a key, as JSON; None where nothing is."""
+        return self.engine.cache_get(text)
+
+    def cache_purge(self, what: str, value: bytes, *, soft: bool) -> bool | None:
+        """Forgets what is kept; None where nothing is ever."""
+        return self.engine.cache_purge(what, value, soft)
+
     def trusts(self, listener: str) -> bool:
         """Whether what comes over this listener may change things: Unix sockets, which have an owner and a mode."""
         return any(known.name == listener and known.admin and known.unix for known in self._compiled.listeners)

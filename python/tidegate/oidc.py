@@ -338,7 +338,10 @@ class Logins:
         count, _, text = brought.get(names[0], "").partition(".")
         if not count.isdecimal() or not 1 <= int(count) <= COOKIES_MOST:
             return None
-        sealed = text + "".join(brought.get(name, "") for name in names[1 : int(count)])
+        parts = [brought.get(name) for name in names[1 : int(count)]]
+        if None in parts:
+            return None
+        sealed = text + "".join(part for part in parts if part is not None)
         session: Session | None = self._opened(login, login.name, sealed, Session)
         return session
 

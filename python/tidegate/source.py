@@ -287,8 +287,8 @@ class Source:
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
             certificates=_shown(plan),
-            key_sets=list(wanted_keys(plan).values()),
             logins=logins_of(plan),
+            key_sets=list(wanted_keys(plan).values()),
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
             trust=" ".join(digest(path) for path in _trust_files(plan)),
         )

@@ -41,7 +41,7 @@ class Key:
         said = {"sub": "ann", "exp": int(time.time()) + 600, **(claims or {}), **more}
         said = {name: value for name, value in said.items() if value is not None}
         about = {"alg": self.algorithm, "typ": "JWT", **({"kid": self.kid} if self.kid else {}), **(header or {})}
-        message = ".".join(b64(json.dumps(part).encode()) for part in (about, said))
+        message = ".".join(b64(json.dumps(part, separators=(",", ":")).encode()) for part in (about, said))
         return f"{message}.{b64(self.sign(message.encode()))}"
 
     def sign(self, message: bytes) -> bytes:

@@ -77,7 +77,7 @@ LITELLM = """
 model_list:
   - model_name: gpt
     litellm_params:
-      {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: "1", rpm: 600}
+      {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: v1, rpm: 6}
   - model_name: gpt
     litellm_params: {model: gpt-4o, api_key: os.environ/OPENAI_API_KEY, weight: 2}
   - model_name: claude
@@ -174,7 +174,7 @@ def test_a_litellm_config_becomes_an_ai_gateway(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "config.yaml", LITELLM)
     ai = data["ai"]
     assert ai["providers"] == {
-        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "1"},
+        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "v1"},
         "openai": {"api_key": "${OPENAI_API_KEY}"},
         "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
         "vllm": {"base_url": "http://gpu:8000/v1"},
@@ -187,7 +187,7 @@ def test_a_litellm_config_becomes_an_ai_gateway(tmp_path: Path) -> None:
     assert ai["models"]["claude"]["timeouts"] == {"total": "30s"}
     assert ai["keys"] == [{"name": "master", "key": "${MASTER_KEY}"}]
     for told in (
-        "rpm: 600 of gpt",
+        "rpm: 6 of gpt",
         "`success_callback` is left out",
         "database_url is left out",
         "the master key becomes",

@@ -43,7 +43,12 @@ class Issuer:
 
 
 async def settled(sets: KeySets, asked: int, issuer: Issuer) -> dict[str, Any]:
-    await until(lambda: issuer.asked >= asked and all(one.under_way.done() for one in sets._sets.values()))
+    await until(
+        lambda: (
+            issuer.asked >= asked
+            and all(one.under_way is not None and one.under_way.done() for one in sets._sets.values())
+        )
+    )
     return sets.figures()[0]
 
 

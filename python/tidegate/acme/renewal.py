@@ -62,7 +62,9 @@ class Renewals:
         self._records: dict[str, Record] = {}
         self._accounts: dict[str, str | None] = {}
         self._proofs: dict[str, Sequence[Proof]] = {}
-        self._seen: tuple[object, ...] = ()
+        self._shown: tuple[object, ...] = ()
+        """The files that the plan in force was made from."""
+        self._loaded = False
         self._asking: str | None = None
         self._round = 0
         """Of orders: a try that began in an earlier one is given up."""
@@ -78,6 +80,7 @@ class Renewals:
     def dress(self, bare: Plan, orders: Sequence[Order]) -> Plan:
         """The plan with the certificates that there are and the proofs that are asked for; reads files."""
         kept = {}
+        self._shown = () if self._store is None else self._store.signature(orders)
         for order in orders:
             if self._store is not None and (one := self._store.certificate(order)) is not None:
                 kept[order.name] = one
@@ -88,7 +91,7 @@ class Renewals:
         if list(orders) != self._orders:
             self._orders = list(orders)
             self._round += 1
-            self._seen = ()
+            self._loaded = False
             if self._orders and self._store is None:
                 say("acme: there is no state directory to keep certificates in, so none are asked for", "error")
             self.wake()
@@ -106,7 +109,8 @@ class Renewals:
                 say(f"acme: {told}", "error")
                 pause = LOOK_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):  # not `wait_for`, which may swallow that we are cancelled
+                    await self._wake.wait()
             self._wake.clear()
 
     def wake(self) -> None:
@@ -150,12 +154,12 @@ class Renewals:
     async def _follow(self, store: Store) -> None:
         """Puts in force what has come, from whichever process."""
         seen = await aside(store.signature, self._orders)
-        if seen != self._seen:
-            first = not self._seen
+        changed = seen != self._shown
+        if changed or not self._loaded:
             await self._load(store)
-            self._seen = seen
-            if not first:
-                await self._room.refresh()
+        if changed:
+            await self._room.refresh()
+            self._shown = seen
 
     async def _load(self, store: Store) -> None:
         orders = list(self._orders)
@@ -169,6 +173,7 @@ class Renewals:
             return kept, {order.name: store.record(order) for order in orders}, accounts
 
         self._kept, self._records, self._accounts = await aside(load)
+        self._loaded = orders == self._orders
 
     # -- one order -----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from tidegate.errors import TidegateError
 from tidegate.log import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tidegate.lower.acme import Order
 
@@ -69,7 +69,7 @@ class Store:
         """Replaces the one that there is; raises StoreError."""
         self._write(self._file(order, "pem"), (key.rstrip() + "\n" + chain).encode())
 
-    def signature(self, orders: list[Order]) -> tuple[object, ...]:
+    def signature(self, orders: Sequence[Order]) -> tuple[object, ...]:
         """Something that differs once a certificate has been replaced, by whichever process."""
         found: list[object] = []
         for order in orders:

@@ -38,9 +38,7 @@ class Acme(Noun, frozen=True, kw_only=True):
     ] = None
     challenge: Annotated[
         Literal["tls-alpn-01", "http-01"],
-        about(
-            "How it is shown that the names lead here: `tls-alpn-01` within TLS at port 443, `http-01` at port 80."
-        ),
+        about("How it is shown that the names lead here: `tls-alpn-01` within TLS at port 443, `http-01` at port 80."),
     ] = "tls-alpn-01"
     key: Annotated[Literal["ecdsa", "rsa"], about("The certificate's key: ECDSA on P-256, or RSA with 2048 bits.")] = (
         "ecdsa"

@@ -14,6 +14,7 @@ mod ask;
 mod background;
 mod balance;
 mod body;
+mod cache;
 mod compose;
 mod connection;
 mod control;

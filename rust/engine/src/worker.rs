@@ -88,6 +88,8 @@ pub struct Shared {
     pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
+    /// What the plan that runs keeps of answers.
+    pub cache: Mutex<Option<Arc<crate::cache::Shared>>>,
     /// Keys that tokens are checked with, of the plan that runs.
     pub key_sets: Mutex<KeySets>,
     /// When the engine started, in seconds since 1970.
@@ -102,6 +104,11 @@ impl Shared {
     /// Nanoseconds since the engine started.
     pub fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
+    }
+
+    /// What the plan that runs keeps of answers.
+    pub fn kept(&self) -> Option<Arc<crate::cache::Shared>> {
+        self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Client connections of all workers.
@@ -164,6 +171,8 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Where the texts of cache keys are put together.
+    pub key_text: RefCell<Vec<u8>>,
     /// Credentials that were judged a moment ago.
     pub judged: Judged,
     /// Embedding calls that wait for others like them.
@@ -310,6 +319,7 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        key_text: RefCell::default(),
         judged: Judged::default(),
         batches: Batches::default(),
         handshakes: Turns::default(),
