@@ -29,7 +29,7 @@ use crate::{
     pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
     telemetry,
-    worker::{self, Message, Shared},
+    worker::{Message, Shared},
 };
 
 /// A listener that was opened: its index in the plan, its sockets, and whether this engine has bound them.
