@@ -137,6 +137,10 @@ class Gateway:
         """JSON, in the shape that `tidegate.stats.EngineStats` describes."""
     def metrics(self) -> bytes:
         """Prometheus text."""
+    def cache_purge(self, what: str, value: bytes, soft: bool) -> bool | None:
+        """Forgets (`what` is key, prefix, host, tag or all), or counts as stale; None: this plan keeps nothing."""
+    def cache_get(self, text: bytes) -> bytes | None:
+        """What is kept under a key's text, as JSON; None where nothing is."""
     def set_keys(self, name: str, jwks: bytes) -> tuple[int, list[str]] | None:
         """Keys that were fetched for a set: how many can be used, and why others can't; `None` where the plan has no
         such set. Raises ValueError where none can be used, and the keys before them stay."""

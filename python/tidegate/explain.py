@@ -217,6 +217,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return _ai(whole.ai, guards)
         case plan.HookAction():
             return ["the hook answers"]
+        case plan.Https(port=port):
+            return ["redirect 308 to the same over TLS" + (f", at port {port}" if port != 443 else "")]
 
 
 def _ai(ai: plan.Ai | None, guards: list[int]) -> list[str]:

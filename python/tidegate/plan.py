@@ -34,6 +34,8 @@ from tidegate.plan_auth import KeySource as KeySource  # noqa: PLC0414 — a nam
 from tidegate.plan_auth import Oidc as Oidc  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import OidcProvider as OidcProvider  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_auth import PasswordHash as PasswordHash  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_cache import CacheStore as CacheStore  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_cache import RouteCache as RouteCache  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import ApiKeyPart as ApiKeyPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import ClaimPart as ClaimPart  # noqa: PLC0414 — a name of this page too
@@ -52,6 +54,22 @@ from tidegate.plan_tcp import ProxyVersion as ProxyVersion  # noqa: PLC0414 — 
 from tidegate.plan_tcp import SniRoute as SniRoute  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import Tcp as Tcp  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import TcpTarget as TcpTarget  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Capture as Capture  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ClaimValue as ClaimValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import CookieValue as CookieValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import HeaderValue as HeaderValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import QueryValue as QueryValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Template as Template  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import TemplatePart as TemplatePart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Text as Text  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueAbsent as ValueAbsent  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueExact as ValueExact  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueMatch as ValueMatch  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValuePresent as ValuePresent  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueRegex as ValueRegex  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueTest as ValueTest  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Variable as Variable  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import VariableName as VariableName  # noqa: PLC0414 — a name of this page too
 
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
@@ -78,81 +96,6 @@ class AddressUnix(Part, tag_field="kind", tag="unix", frozen=True, kw_only=True)
 
 
 Address = AddressIp | AddressName | AddressUnix
-
-VariableName = Literal[
-    "client_ip",
-    "peer_ip",
-    "peer_port",
-    "host",
-    "authority",
-    "scheme",
-    "method",
-    "path",
-    "query",
-    "request_uri",
-    "request_id",
-    "route",
-    "upstream",
-    "user",
-    "listener",
-    "status",
-    "duration",
-    "time",
-    "protocol",
-    "tls_version",
-    "tls_cipher",
-    "tls_client_subject",
-    "tls_client_san",
-    "tls_client_verified",
-    "sni",
-    "dollar",
-]
-
-
-class Text(Part, tag_field="kind", tag="text", frozen=True, kw_only=True):
-    """As it stands."""
-
-    value: str
-
-
-class Variable(Part, tag_field="kind", tag="variable", frozen=True, kw_only=True):
-    """Something that the request knows."""
-
-    name: VariableName
-
-
-class HeaderValue(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """`${header:NAME}`."""
-
-    name: str
-
-
-class QueryValue(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
-    """`${query:NAME}`."""
-
-    name: str
-
-
-class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
-    """`${cookie:NAME}`."""
-
-    name: str
-
-
-class ClaimValue(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
-    """`${claim:NAME}`."""
-
-    name: str
-
-
-class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
-    """`${1}`, `${name}`, `${capture:name}`."""
-
-    name: str
-
-
-TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | ClaimValue | Capture
-Template = list[TemplatePart]
 
 
 class RequestId(Part, frozen=True, kw_only=True):
@@ -240,6 +183,7 @@ class ListenerTls(Part, frozen=True, kw_only=True):
     """TLS on a listener."""
 
     certificates: list[Certificate]
+    challenges: list[Certificate]
     unknown_name: Literal["first", "refuse"]
     client: ClientCertificates | None
     profile: Literal["modern", "intermediate"]
@@ -278,36 +222,6 @@ class PathRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
 
 
 PathMatch = PathPrefix | PathExact | PathRegex
-
-
-class ValuePresent(Part, tag_field="kind", tag="present", frozen=True, kw_only=True):
-    """It is there."""
-
-
-class ValueAbsent(Part, tag_field="kind", tag="absent", frozen=True, kw_only=True):
-    """It is not there."""
-
-
-class ValueExact(Part, tag_field="kind", tag="exact", frozen=True, kw_only=True):
-    """It is this."""
-
-    value: str
-
-
-class ValueRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
-    """The pattern is found in it."""
-
-    value: str
-
-
-ValueTest = ValuePresent | ValueAbsent | ValueExact | ValueRegex
-
-
-class ValueMatch(Part, frozen=True, kw_only=True):
-    """A condition on one header field or one query parameter."""
-
-    name: str
-    test: ValueTest
 
 
 class Matches(Part, frozen=True, kw_only=True):
@@ -446,6 +360,7 @@ class Route(Part, frozen=True, kw_only=True):
     response_headers: list[HeaderEdit]
     timeouts: Timeouts
     retry: Retry
+    cache: RouteCache | None
     access_log: bool
     action: Action
 
@@ -644,6 +559,7 @@ class Plan(Part, frozen=True, kw_only=True):
     hooks: list[Hook]
     access_log: AccessLog | None
     ai: Ai | None
+    cache: CacheStore | None
 
 
 def encode(plan: Plan) -> bytes:

@@ -24,6 +24,7 @@ from tidegate.watch import digest
 if TYPE_CHECKING:
     from tidegate.key_sets import Wanted
     from tidegate.load import Loaded
+    from tidegate.lower.acme import Order
     from tidegate.plan import Address, Oidc, Plan
 
 DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
@@ -78,8 +79,17 @@ class Compiled(NamedTuple):
     """Logins at OpenID providers."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
+    orders: "list[Order]" = []  # noqa: RUF012 — a tuple's default, which nobody changes
+    """Certificates that are to be had by ACME."""
     trust: str = ""
     """What the files with authorities, certificates and keys hold that the plan names, digested."""
+
+    def dressed(self, dress: "Callable[[Plan, Sequence[Order]], Plan]") -> "Compiled":
+        """The same with another plan made of it, which has the same listeners."""
+        from tidegate import plan as form
+
+        made = dress(form.decode(self.plan), self.orders)
+        return self._replace(plan=form.encode(made), certificates=_shown(made))
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -172,6 +182,7 @@ class Source:
             ],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
+            orders=lowered.orders,
         )
 
     def revive(self, data: bytes, about: Mapping[str, Any], resolver: Resolver, control: str | None) -> Compiled:
@@ -275,17 +286,21 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
+            certificates=_shown(plan),
             logins=logins_of(plan),
             key_sets=list(wanted_keys(plan).values()),
-            certificates=[
-                ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
-                for listener in plan.listeners
-                if listener.tls is not None
-                for shown in listener.tls.certificates
-            ],
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
             trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
+
+
+def _shown(plan: "Plan") -> list[ShownCertificate]:
+    return [
+        ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
+        for listener in plan.listeners
+        if listener.tls is not None
+        for shown in listener.tls.certificates
+    ]
 
 
 def _trust_files(plan: "Plan") -> list[str]:

@@ -16,6 +16,7 @@ def table(status: dict[str, Any]) -> str:
         _head(status, engine),
         _listeners(status),
         _certificates(status),
+        _acme(status),
         _upstreams(engine),
         _routes(engine),
         _hooks(status),
@@ -125,6 +126,31 @@ def _certificates(status: dict[str, Any]) -> str:
         ),
         ("CERTIFICATE OF", "FILE", "FOR", "VALID UNTIL"),
     )
+
+
+def _acme(status: dict[str, Any]) -> str:
+    """What is fetched, and below it in words what keeps it from coming."""
+    orders = status.get("acme", ())
+    shown = columns(
+        (
+            (
+                one["name"],
+                one["state"].replace("_", " "),
+                one["account"] or "none yet",
+                "never" if one["next_s"] is None else _when(one["next_s"]),
+            )
+            for one in orders
+        ),
+        ("CERTIFICATE BY ACME", "STATE", "ACCOUNT", "NEXT TRY"),
+    )
+    faults = [f"{one['name']}: {one['reason']}: {one['error']}" for one in orders if one["error"]]
+    return "\n".join([shown, *faults])
+
+
+def _when(at: float) -> str:
+    left = at - time.time()
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
+    return f"{day}, in {duration(left)}" if left > 0 else "now"
 
 
 def _until(seconds: int) -> str:

@@ -96,7 +96,9 @@ def test_the_charts_configuration_is_right(programs: Path, binary: Path, tmp_pat
     config.write_text(objects(rendered(programs).stdout)["ConfigMap"]["data"]["tidegate.yaml"])
     done = subprocess.run([str(binary), "check", "-c", str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(.*whoever reaches `:9640` sees.*\n)?", done.stderr), "the kubelet must reach it; a NetworkPolicy guards it"
+    assert re.fullmatch(r"(.*whoever reaches `:9640` sees.*\n)?", done.stderr), (
+        "the kubelet must reach it; a NetworkPolicy guards it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,4 +170,6 @@ def test_the_sidecar_component_puts_tidegate_into_a_labelled_deployment_alone(
     config.write_text(by_name["tidegate-sidecar"]["data"]["tidegate.yaml"])
     done = subprocess.run([str(binary), "check", "-c", str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(.*whoever reaches `:9640` sees.*\n)?", done.stderr), "the kubelet must reach it; a NetworkPolicy guards it"
+    assert re.fullmatch(r"(.*whoever reaches `:9640` sees.*\n)?", done.stderr), (
+        "the kubelet must reach it; a NetworkPolicy guards it"
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from tests.deploy.conftest import Boot
@@ -234,3 +237,69 @@ def test_a_variable_that_the_configuration_misses_is_one_clear_line(begin: Boot)
     assert done.status == 1
     said = done.err.strip().splitlines()[-1]
     assert re.search(r"tidegate\.yaml:6:\d+: .*WHO_AM_I is not set", said), said
+
+
+def another_version(machine: Machine, dist: Path) -> str:
+    """The same program with other bytes (its archive has a remark at its end), offered in /mnt/more/next."""
+    folder = machine.more / "next"
+    folder.mkdir()
+    name = f"tidegate-linux-{os.uname().machine}"
+    content = (dist / name).read_bytes()
+    assert content.endswith(b"\0\0"), "the archive has no remark"
+    changed = content[:-2] + b"\x04\0next"
+    (folder / name).write_bytes(changed)
+    (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(changed).hexdigest()}  {name}\n")
+    return "sh /mnt/dist/install.sh --from /mnt/more/next"
+
+
+def test_an_upgrade_under_load_fails_nobody(begin: Boot, dist: Path) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    before = main_pid(machine)
+    with upstream(machine), asked_without_end(machine) as wrong:
+        assert "upgraded: process" in machine.right(another_version(machine, dist))
+    assert wrong == []
+    after = main_pid(machine)
+    assert after not in {0, before}
+    assert machine.right("systemctl is-active tidegate").strip() == "active"
+    until(lambda: not machine.path(f"/proc/{before}").exists(), "the old process is gone")
+    assert machine.get(80, "/which") == (200, b"first")
+    machine.right("systemctl reload tidegate")
+    machine.right("systemctl stop tidegate")
+    assert machine.right("systemctl show -p Result --value tidegate").strip() == "success"
+
+
+def test_an_older_configuration_is_refused_with_its_place_and_the_old_process_stays(begin: Boot, dist: Path) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    before = main_pid(machine)
+    configure(machine, "second", CONFIG + "worker_processes: 4\n")
+    done = machine.run(another_version(machine, dist))
+    assert "goes on with the old program" in done.err
+    assert re.search(r"tidegate\.yaml:\d+:1: .*worker_processes", done.err)
+    assert main_pid(machine) == before
+    assert machine.get(80, "/which") == (200, b"first")
+
+
+def test_systemd_holds_the_sockets_while_the_service_is_down(begin: Boot) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    machine.right("systemctl stop tidegate; tidegate service socket > /etc/systemd/system/tidegate.socket")
+    machine.right("systemctl daemon-reload; systemctl start tidegate.socket")
+    assert machine.get(80, "/which") == (200, b"first"), "the first connection starts it"
+    first = main_pid(machine)
+    machine.right("systemctl restart tidegate")
+    assert machine.get(80, "/which") == (200, b"first")
+    assert main_pid(machine) != first
+
+
+def test_the_watchdog_ends_a_process_that_hangs_and_a_new_one_serves(begin: Boot) -> None:
+    machine = begin("bookworm", booted=True)
+    machine.right("mkdir -p /etc/systemd/system/tidegate.service.d")
+    machine.path("/etc/systemd/system/tidegate.service.d/quick.conf").write_text("[Service]\nWatchdogSec=2s\n")
+    installed(machine)
+    first = main_pid(machine)
+    machine.right(f"kill -STOP {first}")
+    until(lambda: main_pid(machine) not in {0, first}, "systemd starts another", 60)
+    until(lambda: machine.run("systemctl is-active tidegate").status == 0, "it serves", 30)
+    assert machine.get(80, "/which") == (200, b"first")

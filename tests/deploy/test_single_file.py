@@ -111,6 +111,7 @@ def test_it_loads_tls_and_the_database_on_the_oldest_library(begin: Boot) -> Non
     machine = begin("bullseye")
     (machine.more / "hooks.py").write_text(
         "import decimal, json, sqlite3, ssl, hashlib, zoneinfo, xml.etree.ElementTree, asyncio, uvloop\n"
+        "from cryptography.x509 import load_pem_x509_certificate\n"
         "import tidegate\n"
         "def say(request):\n"
         "    ssl.create_default_context()\n"

@@ -110,6 +110,16 @@ class FakeEngine:
     def stats(self) -> bytes:
         return b'{"requests": 7, "connections": 1, "in_flight": 0}'
 
+    def metrics(self) -> bytes:
+        return b"tidegate_cache_bytes 5\n"
+
+    def cache_purge(self, what: str, value: bytes, soft: bool, /) -> bool | None:
+        self.events.append(f"cache_purge {what} {value.decode()} {soft}")
+        return True
+
+    def cache_get(self, text: bytes, /) -> bytes | None:
+        return b"{}" if text == b"kept" else None
+
     def set_keys(self, name: str, jwks: bytes, /) -> tuple[int, list[str]] | None:
         self.events.append(f"set_keys {name}")
         return 1, []

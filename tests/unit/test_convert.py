@@ -77,7 +77,7 @@ LITELLM = """
 model_list:
   - model_name: gpt
     litellm_params:
-      {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: "1", rpm: 600}
+      {model: azure/gpt-4o-eu, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY, api_version: v1, rpm: 6}
   - model_name: gpt
     litellm_params: {model: gpt-4o, api_key: os.environ/OPENAI_API_KEY, weight: 2}
   - model_name: claude
@@ -122,7 +122,7 @@ def test_what_comes_out_is_a_configuration(name: str, tmp_path: Path, monkeypatc
     assert lower(loaded.config, loaded.where).plan.routes
 
 
-def test_a_caddyfile(tmp_path: Path) -> None:
+def test_a_caddyfile_becomes_routes(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "Caddyfile", CADDY)
     hosts = ["example.com", "www.example.com"]
     assert data["listeners"] == [":80", ":8080"]
@@ -145,7 +145,7 @@ def test_a_caddyfile(tmp_path: Path) -> None:
     assert "Caddyfile:3: the global option `email`" in text
 
 
-def test_an_haproxy_cfg(tmp_path: Path) -> None:
+def test_an_haproxy_cfg_becomes_routes_and_upstreams(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "haproxy.cfg", HAPROXY)
     assert data["listeners"] == [":80", {"address": ":8443", "tls": {"certificates": [{"cert": "/etc/ssl/site.pem"}]}}]
     redirect, api, rest = data["routes"]
@@ -170,11 +170,11 @@ def test_an_haproxy_cfg(tmp_path: Path) -> None:
         assert told in text, told
 
 
-def test_a_litellm_config(tmp_path: Path) -> None:
+def test_a_litellm_config_becomes_an_ai_gateway(tmp_path: Path) -> None:
     data, text = converted(tmp_path, "config.yaml", LITELLM)
     ai = data["ai"]
     assert ai["providers"] == {
-        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "1"},
+        "azure": {"base_url": "${AZURE_BASE}", "api_key": "${AZURE_KEY}", "api_version": "v1"},
         "openai": {"api_key": "${OPENAI_API_KEY}"},
         "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
         "vllm": {"base_url": "http://gpu:8000/v1"},
@@ -187,7 +187,7 @@ def test_a_litellm_config(tmp_path: Path) -> None:
     assert ai["models"]["claude"]["timeouts"] == {"total": "30s"}
     assert ai["keys"] == [{"name": "master", "key": "${MASTER_KEY}"}]
     for told in (
-        "rpm: 600 of gpt",
+        "rpm: 6 of gpt",
         "`success_callback` is left out",
         "database_url is left out",
         "the master key becomes",

@@ -9,6 +9,7 @@ import io
 import marshal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from importlib.util import MAGIC_NUMBER
@@ -16,7 +17,8 @@ from pathlib import Path
 
 LEFT_OUT = {
     "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "lib2to3", "ensurepip", "pydoc_data", "distutils",
-    "venv",     "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py",
+    "venv",
+    "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py",
     "antigravity.py",     "this.py", "__phello__", "LICENSE.txt",
 }  # fmt: skip
 """Of the standard library: what is for developing, and what needs libraries that are not linked in."""
@@ -83,12 +85,10 @@ def version(text: str) -> tuple[int, ...]:
 
 def stripped(path: Path) -> bytes:
     """A shared library without what only debuggers read."""
-    copy = path.with_name(f"{path.name}.stripped") if path.is_relative_to(Path.cwd()) else Path(f"{path.name}.stripped")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
         subprocess.run(["strip", "--strip-all", "-o", str(copy), str(path)], check=True)
         return copy.read_bytes()
-    finally:
-        copy.unlink(missing_ok=True)
 
 
 def packed(entries: dict[str, bytes]) -> bytes:

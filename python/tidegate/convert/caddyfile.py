@@ -154,7 +154,7 @@ class _Site:
             ):
                 self._tell(
                     line,
-                    f"`{' '.join(line.words)}` is left out: edits belong to routes; give them to that of {arguments[0]}",
+                    f"`{' '.join(line.words)}` is left out: edits belong to routes; write them there ({arguments[0]})",
                 )
             elif word == "header":
                 arguments = arguments[1:] if arguments[:1] in (["*"], ["/*"]) else arguments
@@ -179,7 +179,7 @@ class _Site:
             elif word in ("basic_auth", "basicauth"):
                 self._tell(
                     line,
-                    "`basic_auth` is left out: its hashes are bcrypt's; set passwords anew, auth: {basic: {users: […]}}",
+                    "`basic_auth` is left out: its hashes are bcrypt's; set passwords in auth: {basic: {users: []}}",
                 )
             else:
                 self._tell(line, f"`{word}` is left out: there is nothing like it")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tidegate.errors import ConfigWarning
     from tidegate.load.tree import SourceMap
+    from tidegate.lower.acme import Order
     from tidegate.lower.ai.price import Catalogue
     from tidegate.lower.ai.store import AiStore
     from tidegate.lower.paths import PlanPaths
@@ -31,6 +32,8 @@ class Lowered(NamedTuple):
     warnings: list[ConfigWarning]
     files: list[str] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     """What was read beside the configuration, and is watched with it."""
+    orders: list[Order] = []  # noqa: RUF012 — a tuple's default, which nobody changes
+    """Certificates that are to be had by ACME."""
 
 
 def lower(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidegate import plan
 from tidegate.load.problems import closest
 from tidegate.lower.auth import lower_access, lower_auth
+from tidegate.lower.cache import lower_cache
 from tidegate.lower.cors import cors_edits, lower_cors
 from tidegate.lower.headers import lower_edits
 from tidegate.lower.hook import lower_hook
@@ -90,6 +91,7 @@ def _route(
         + lower_edits(route.headers.response, (*path, "headers", "response"), work, captures, request=False),
         timeouts=lower_timeouts(route.timeouts, upstreams.timeouts(upstream), paths, work),
         retry=lower_retry(route.retry, upstreams.retry(upstream), paths, work),
+        cache=lower_cache(route, name, (*path, "cache"), work),
         access_log=route.access_log,
         action=action,
     )

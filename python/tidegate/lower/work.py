@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
+    from tidegate.lower.acme import Order
     from tidegate.model.config import Config
 
     T = TypeVar("T")
@@ -36,6 +37,8 @@ class Work:
         self.files: list[str] = []
         """Beside the configuration: what was read while it was lowered."""
         self.listeners: list[plan.Listener] = []
+        self.orders: list[Order] = []
+        self.order_paths: list[Path] = []
         self.limits: list[plan.Limit] = []
         self.concurrency: list[plan.Concurrency] = []
         self.hooks: list[plan.Hook] = []

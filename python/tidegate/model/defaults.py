@@ -22,6 +22,9 @@ HANDSHAKE_TIMEOUT = "10s"
 TICKETS = "12h"
 """A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
 
+ACME_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+"""Let's Encrypt: free, and trusted everywhere."""
+
 HSTS_AGE = "365d"
 """What the preload lists ask for at least."""
 
@@ -258,3 +261,46 @@ AI_POOL_QUEUE = "30s"
 
 AI_TAGS = "X-Tidegate-Tags"
 """Where clients put tags."""
+
+# ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CACHE_MEMORY = "256MiB"
+"""Some fifty thousand pages, in a process that has a machine's memory to itself or a good part of it."""
+
+CACHE_OBJECT = "8MiB"
+"""Pages, pictures and scripts pass; a film would push out ten thousand of them."""
+
+CACHE_NEGATIVE = "5m"
+"""An error that was told to last a day is a day's outage after it was repaired."""
+
+CACHE_WAIT = "5s"
+"""Longer than pages take, shorter than users wait; whoever has waited so long asks the origin himself."""
+
+CACHE_ENCODINGS = ["zstd", "br", "gzip"]
+"""What browsers take and servers make, the best first: eight variants at most instead of one for every browser."""
+
+CACHE_VARIANTS = 32
+"""All of the codings times a few languages; an answer that varies with `User-Agent` pushes out its own, not others."""
+
+CACHE_TAGS = ["Cache-Tag", "Surrogate-Key"]
+"""The names that CDNs and their plug-ins use."""
+
+CACHE_STRIP = [
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Path",
+    "X-Forwarded-SSL",
+    "X-Host",
+    "X-HTTP-Host-Override",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-URL",
+    "X-Original-Host",
+    "X-Rewrite-URL",
+]
+"""Headers that frameworks act on and no key has: with one of them a client could choose what all others get."""
+
+CACHE_HEURISTIC = "10%"
+"""The typical setting, says RFC 9111 §4.2.2."""

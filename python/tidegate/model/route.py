@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from tidegate.model.ai.guard import AiRoute
 from tidegate.model.auth import Access, Auth
+from tidegate.model.cache import Cache
 from tidegate.model.cors import Cors
 from tidegate.model.hook import Hook
 from tidegate.model.limit import Concurrency, Limit
@@ -124,6 +125,9 @@ class Route(Noun, frozen=True, kw_only=True):
     max_body: Annotated[
         Size | bool | None,
         about("A larger request body is refused with 413; `off` for no bound; `server.max_body` unless given."),
+    ] = None
+    cache: Annotated[
+        Cache | bool | None, about("What is kept of its answers: `{}` for what the origin says may be.", {"ttl": "60s"})
     ] = None
     rewrite: Annotated[Rewrite | None, about("What the upstream gets instead.")] = None
     headers: Annotated[Headers, about("Edits of header fields.")] = Headers()

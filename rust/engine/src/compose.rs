@@ -76,6 +76,7 @@ pub fn request(
         (field.known == Known::XForwardedPort && !exchange.peer_trusted)
             || (!id_header.is_empty() && name.eq_ignore_ascii_case(id_header))
             || route.strips(field, name)
+            || drops_for_cache(route, exchange, field, name)
             || route.request_edits.removes(name)
             || exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()))
     };
@@ -111,6 +112,9 @@ pub fn request(
     }
     route.request_edits.write(&variables, out);
     out.extend_from_slice(&exchange.hook_set);
+    if let Some(cached) = &exchange.cached {
+        out.extend_from_slice(&cached.lines);
+    }
     match facts.body {
         BodyLength::None | BodyLength::UntilClose => {}
         BodyLength::Exact(length) => content_length(length, out),
@@ -152,6 +156,11 @@ fn own_query(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
     if !head.has_query {
         return;
     }
+    if let (Some(cache), true) = (&route.cache, keeps(exchange)) {
+        // What is not in the key is not sent.
+        tidegate_cache::key::write_query(&cache.rules.key.query, head.slice(head.query), out);
+        return;
+    }
     out.push(b'?');
     let start = out.len();
     out.extend_from_slice(head.slice(head.query));
@@ -163,6 +172,19 @@ fn own_query(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
             out.truncate(start - 1);
             return;
         }
+    }
+}
+
+/// Whether the answer may be kept.
+fn keeps(exchange: &Exchange) -> bool {
+    exchange.cached.as_ref().is_some_and(|cached| cached.lead.is_some())
+}
+
+/// Whether a field stays behind because answers are kept that it does not tell apart.
+fn drops_for_cache(route: &PreparedRoute, exchange: &Exchange, field: &Field, name: &[u8]) -> bool {
+    match (&exchange.cached, &route.cache) {
+        (Some(cached), Some(cache)) => cached.drops(cache, field, name),
+        _ => false,
     }
 }
 

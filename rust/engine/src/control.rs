@@ -16,7 +16,7 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
-    abuse,
+    abuse, cache,
     gates::Gates,
     handover::{Held, Inherited, Serving},
     health::Health,
@@ -117,6 +117,7 @@ impl Engine {
             draining: AtomicBool::new(false),
             expiries: Mutex::default(),
             log: Mutex::new(None),
+            cache: Mutex::new(None),
             key_sets: Mutex::default(),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
@@ -277,6 +278,7 @@ impl Engine {
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
         *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
+        self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.cache);
         self.shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.key_sets);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
@@ -390,6 +392,20 @@ impl Engine {
         if let Some(log) = self.lock().current.as_ref().and_then(|plan| plan.log.as_ref()) {
             log.reopen();
         }
+    }
+
+    /// Makes answers invalid that are kept; see [`cache::purge`].
+    pub fn cache_purge(&self, what: &str, value: &[u8], softly: bool) -> Option<bool> {
+        cache::purge(&*self.shared.kept()?, what, value, softly)
+    }
+
+    /// What is kept under a key's text, as JSON; `None` where nothing is.
+    pub fn cache_get(&self, text: &[u8]) -> Option<String> {
+        cache::describe(
+            &*self.shared.kept()?,
+            text,
+            self.shared.started_at * 1000 + self.shared.now() / 1_000_000,
+        )
     }
 
     /// Books on accounts of the plan that runs what calls of another process have taken: name, moment (milliseconds since 1970), and

@@ -8,13 +8,15 @@ use std::{
     task::Poll,
 };
 
-use tidegate_http1::request_facts;
+use tidegate_cache::Outcome;
+use tidegate_http1::{RequestFacts, request_facts};
 use tidegate_plan::Action;
 
 use crate::{
     abuse::{self, Level},
     ai,
     answer::{self, Answer},
+    cache::{self, Given, Look},
     connection::{Close, Connection, Next},
     drain,
     failure::{Cause, Failure},
@@ -182,11 +184,52 @@ async fn journey(
         (None, _) => None,
     };
     match upstream {
+        Some(index) if route.cache.is_some() => {
+            cached(worker, plan, connection, exchange, route, &facts, index).await
+        }
         Some(index) => {
             let upstream = &plan.upstreams[index as usize];
             forward::run(worker, plan, connection, exchange, route, &facts, upstream).await
         }
         None => own_answer(worker, plan, connection, exchange, route).await,
+    }
+}
+
+/// cache: what is kept answers; else the origin does, and what it says is kept.
+async fn cached(
+    worker: &Rc<Worker>,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    facts: &RequestFacts,
+    index: u32,
+) -> Next {
+    let upstream = &plan.upstreams[index as usize];
+    let (Some(rules), Some(shared)) = (&route.cache, &plan.shared.cache) else {
+        return forward::run(worker, plan, connection, exchange, route, facts, upstream).await;
+    };
+    let own = matches!(&route.plan.action, Action::Forward { upstream } if *upstream == index);
+    let chosen = (!own).then_some(&*upstream.name);
+    let around =
+        cache::Around { worker, plan, route, cache: rules, shared, framing: facts, upstream, chosen };
+    match cache::look(worker, plan, route, rules, shared, exchange, facts, chosen) {
+        Look::Give { object, outcome, facts, debug, slot } => {
+            if outcome == Outcome::Stale {
+                cache::refresh(worker, plan, connection, exchange, slot, index, !own);
+            }
+            let given = Given { object, outcome, reason: None, forwarded: None, debug, facts };
+            cache::give(worker, plan, connection, exchange, route, given).await
+        }
+        // Boxed: they are large, and hits should not carry them.
+        Look::Fetch(fetch, cached) => {
+            Box::pin(cache::fetch(around, connection, exchange, fetch, cached)).await
+        }
+        Look::Pass(cached) => Box::pin(cache::pass(around, connection, exchange, cached)).await,
+        Look::Refuse => {
+            let failure = Failure::gateway(Cause::OnlyIfCached);
+            answer::fail(worker, plan, connection, exchange, Some(route), failure).await
+        }
     }
 }
 

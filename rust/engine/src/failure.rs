@@ -106,6 +106,8 @@ pub enum Cause {
     HooksFull,
     /// The hook named an upstream that does not exist.
     HookUpstream,
+    /// The client wanted the answer only from the cache, where it is not.
+    OnlyIfCached,
     /// The upstream has no endpoint (its name has no address yet, or none any more).
     NoEndpoint,
     /// No connection.
@@ -187,6 +189,7 @@ impl Cause {
             Self::HookTimeout => "hook_timeout",
             Self::HooksFull => "hooks_full",
             Self::HookUpstream => "hook_unknown_upstream",
+            Self::OnlyIfCached => "only_if_cached",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
@@ -262,7 +265,8 @@ impl Cause {
             | Self::AuthTimeout
             | Self::UpstreamTimeout
             | Self::TotalTimeout
-            | Self::UpstreamStalled => 504,
+            | Self::UpstreamStalled
+            | Self::OnlyIfCached => 504,
         }
     }
 
@@ -308,6 +312,7 @@ impl Cause {
             Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
                 "The policy of this route could not be asked."
             }
+            Self::OnlyIfCached => "What was wanted from the cache only is not there.",
             Self::NoEndpoint => "The upstream has no address at present.",
             Self::ConnectFailed => "The upstream can't be reached.",
             Self::TlsHandshakeFailed | Self::TlsCertificateRefused => {

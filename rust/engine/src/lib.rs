@@ -7,12 +7,14 @@
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
 mod abuse;
+mod accept;
 mod ai;
 mod answer;
 mod ask;
 mod background;
 mod balance;
 mod body;
+mod cache;
 mod compose;
 mod connection;
 mod control;

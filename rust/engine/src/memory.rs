@@ -16,6 +16,7 @@ use tidegate_route::Captures;
 
 use crate::{
     body::Body,
+    cache::Cached,
     connection::{self, Connection},
     failure::Failure,
     io::tls::Facts,
@@ -73,6 +74,8 @@ pub struct Exchange {
     pub tls: Option<Arc<Facts>>,
     /// Who came in by a key or a password.
     pub user: String,
+    /// What the cache stage left for the way back.
+    pub cached: Option<Box<Cached>>,
     /// What the token says that came in.
     pub claims: Option<Rc<Claims>>,
     /// Lines that tell the upstream who came.
@@ -161,6 +164,7 @@ impl Default for Exchange {
             listener: 0,
             tls: None,
             user: String::new(),
+            cached: None,
             claims: None,
             identity: Vec::new(),
             keep_alive: false,
@@ -198,6 +202,7 @@ impl Exchange {
         self.replay.lost = false;
         self.route = None;
         self.user.clear();
+        self.cached = None;
         self.claims = None;
         self.identity.clear();
         self.keep_alive = false;

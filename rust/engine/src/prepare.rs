@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     ai::prepare::PreparedAi,
+    cache::{self, PreparedCache},
     exchange::Exchange,
     io::tls::{Client, HTTP1, HTTP2, Server},
     key_sets::{self, KeySets},
@@ -65,6 +66,8 @@ pub struct Prepared {
     pub hook_slots: Vec<u32>,
     /// The AI part.
     pub ai: Option<PreparedAi>,
+    /// What is kept of answers.
+    pub cache: Option<Arc<cache::Shared>>,
     /// How requests that come back are known.
     pub loop_guard: Option<LoopGuard>,
     /// Where lines go.
@@ -91,6 +94,8 @@ pub struct PreparedRoute {
     pub response_edits: HeaderEdits,
     /// Whether another attempt follows.
     pub retry: RetryPolicy,
+    /// What is kept of its answers.
+    pub cache: Option<PreparedCache>,
     /// The location of a redirect, or the body of a fixed response.
     pub template: Option<Template>,
 }
@@ -140,7 +145,8 @@ impl From<PlanError> for PlanRejected {
     }
 }
 
-fn rejected(path: impl Into<String>, why: impl ToString) -> PlanRejected {
+/// What can't be run, and where it stands.
+pub fn rejected(path: impl Into<String>, why: impl ToString) -> PlanRejected {
     PlanRejected { path: path.into(), why: why.to_string() }
 }
 
@@ -232,6 +238,7 @@ impl Prepared {
         let server = &plan.server;
         Ok(Self {
             ai,
+            cache: cache::store(&plan, before),
             generation,
             head_limits: Limits {
                 head_bytes: server.head_bytes as usize,
@@ -393,6 +400,10 @@ impl PreparedRoute {
             response_edits: HeaderEdits::compile(&route.response_headers)
                 .map_err(|(part, why)| rejected(here(&format!("response_headers{part}")), why))?,
             retry: RetryPolicy::from(&route.retry),
+            cache: match &route.cache {
+                None => None,
+                Some(rules) => Some(PreparedCache::new(rules, &here("cache"))?),
+            },
             template,
             plan: route.clone(),
         })

@@ -34,6 +34,9 @@ fn gauges(shared: &Shared) -> Gauges {
         draining: shared.draining.load(Ordering::Relaxed),
         log_lines_dropped: log.as_ref().map_or(0, Log::dropped),
         hook_calls_waiting: shared.hooks.waiting() as u64,
+        cache: shared
+            .kept()
+            .map(|cache| (cache.store.figures(), cache.fills.count() as u64, cache.fills.bytes())),
         overload_level: shared.overload.level().number().into(),
         memory: (shared.overload.used(), shared.overload.budget()),
     }

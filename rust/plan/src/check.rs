@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Auth, Memory, Plan, SCHEMA, check_ai, check_tcp};
+use crate::{Action, Auth, Memory, Plan, SCHEMA, check_ai, check_cache, check_tcp};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,10 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || {
             "must be 1 to 16".into()
         })?;
+        if let Some(cache) = &route.cache {
+            check_cache::route(cache, &here("cache"))?;
+            require(plan.cache.is_some(), "cache", || "a route that keeps answers needs it".into())?;
+        }
         if let Some(auth) = &route.auth {
             check_auth(plan, auth, &here("auth"), true)?;
         }
@@ -87,6 +91,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     }
     if let Some(ai) = &plan.ai {
         check_ai::check(plan, ai)?;
+    }
+    if let Some(store) = &plan.cache {
+        check_cache::store(store)?;
     }
     let mut names = HashSet::new();
     for (at, listener) in plan.listeners.iter().enumerate() {

@@ -11,8 +11,10 @@ mod access_log;
 mod address;
 mod ai;
 mod auth;
+mod cache;
 mod check;
 mod check_ai;
+mod check_cache;
 mod check_tcp;
 mod cors;
 mod hook;
@@ -38,6 +40,10 @@ pub use ai::{
 pub use auth::{
     Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
     KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
+};
+pub use cache::{
+    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary,
+    RouteCache,
 };
 pub use check::PlanError;
 pub use cors::{Cors, OriginSuffix};
@@ -87,6 +93,8 @@ pub struct Plan {
     pub access_log: Option<AccessLog>,
     /// `null` where no route is an AI route.
     pub ai: Option<Ai>,
+    /// `null` where no route keeps answers.
+    pub cache: Option<CacheStore>,
 }
 
 impl Plan {

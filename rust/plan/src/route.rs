@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Access, AiRoute, Auth, Cors, Retry, Template, Timeouts};
+use crate::{Access, AiRoute, Auth, Cors, Retry, RouteCache, Template, Timeouts};
 
 /// One route: conditions, stages, action.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +38,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// When a failed attempt is followed by another.
     pub retry: Retry,
+    /// What is kept of its answers; `null` for nothing.
+    pub cache: Option<RouteCache>,
     /// Whether its requests are logged.
     pub access_log: bool,
     /// What answers.

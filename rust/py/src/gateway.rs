@@ -83,6 +83,15 @@ impl Gateway {
         PyBytes::new(py, &metrics)
     }
 
+    fn cache_purge(&self, py: Python<'_>, what: &str, value: &[u8], soft: bool) -> Option<bool> {
+        py.detach(|| self.0.cache_purge(what, value, soft))
+    }
+
+    fn cache_get<'py>(&self, py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.cache_get(text))?;
+        Some(PyBytes::new(py, found.as_bytes()))
+    }
+
     fn set_keys(&self, py: Python<'_>, name: &str, jwks: &[u8]) -> PyResult<Option<(usize, Vec<String>)>> {
         py.detach(|| self.0.set_keys(name, jwks)).map_err(PyValueError::new_err)
     }

@@ -6,6 +6,7 @@
 
 mod ai;
 mod blocks;
+mod cache;
 mod expiry;
 mod histogram;
 mod reasons;
@@ -64,6 +65,8 @@ pub struct Gauges {
     pub log_lines_dropped: u64,
     /// Calls that wait for Python.
     pub hook_calls_waiting: u64,
+    /// What the cache's store holds, the answers being fetched, and their bytes; `None` where nothing is kept.
+    pub cache: Option<(tidegate_cache::Figures, u64, u64)>,
     /// What is given up for want of memory: 0 to 3.
     pub overload_level: u64,
     /// Bytes of memory that the process takes, and may take (0 for no bound).

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Gauges, Metrics, OTHER, ai,
     blocks::{Blocks, Counter},
+    cache,
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
     slots::Name,
@@ -27,6 +28,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     hooks(metrics, gauges, &mut page);
     tcp::write(metrics, &mut page);
     ai::write(metrics, &mut page);
+    cache::write(metrics, gauges.cache.as_ref(), &mut page);
 }
 
 /// The name of a slot as a label's value: nothing for what has none, `(other)` for those beyond the bound.
