@@ -14,6 +14,7 @@ run: wheel
 test: wheel rust-test
 	@tools/peers
 	@$(PY) tools/clients >/dev/null
+	@tools/h2spec >/dev/null
 	$(PY) -m pytest
 
 # Everything again, beside nginx, HAProxy and LiteLLM; writes bench/results and the README's table.
@@ -29,6 +30,7 @@ check: wheel
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd rust/fuzz && cargo fmt --check && cargo clippy --all-targets -- -D warnings
+	cp Cargo.lock rust/main/ && cd rust/main && cargo fmt --check && cargo clippy --target-dir ../../target --all-targets -- -D warnings
 	cd bench/openloop && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	cd bench/provider && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	$(VENV)/bin/ruff check .
@@ -38,6 +40,7 @@ check: wheel
 
 rust-test:
 	cargo test --workspace --all-features
+	cp Cargo.lock rust/main/ && cargo test --manifest-path rust/main/Cargo.toml --target-dir target
 	cargo test --manifest-path bench/openloop/Cargo.toml
 	cargo test --manifest-path bench/provider/Cargo.toml
 	rust/fuzz/smoke.sh --seconds 5

@@ -5,7 +5,19 @@ Everything is thread-safe, and what may take long (`start`, `apply`, `stop`) let
 
 from typing import final
 
-__all__ = ["Call", "EngineError", "Gateway", "PlanRejected", "Verdict", "check", "explain", "version"]
+__all__ = [
+    "Call",
+    "EngineError",
+    "Gateway",
+    "PlanRejected",
+    "Verdict",
+    "check",
+    "check_id_token",
+    "explain",
+    "seal",
+    "unseal",
+    "version",
+]
 
 class PlanRejected(Exception):
     """The engine refuses a plan; `path` is the place in it (`routes[3].action`), empty where it is no plan at all."""
@@ -66,6 +78,9 @@ class Call:
     @property
     def user(self) -> str: ...
     @property
+    def about(self) -> str:
+        """What the engine itself asks about: the name of a set of keys. Empty for a route's hook."""
+    @property
     def headers(self) -> list[tuple[str, str]]: ...
     def header(self, name: str) -> str | None: ...
     @property
@@ -122,6 +137,15 @@ class Gateway:
         """JSON, in the shape that `tidegate.stats.EngineStats` describes."""
     def metrics(self) -> bytes:
         """Prometheus text."""
+    def cache_purge(self, what: str, value: bytes, soft: bool) -> bool | None:
+        """Forgets (`what` is key, prefix, host, tag or all), or counts as stale; None: this plan keeps nothing."""
+    def cache_get(self, text: bytes) -> bytes | None:
+        """What is kept under a key's text, as JSON; None where nothing is."""
+    def set_keys(self, name: str, jwks: bytes) -> tuple[int, list[str]] | None:
+        """Keys that were fetched for a set: how many can be used, and why others can't; `None` where the plan has no
+        such set. Raises ValueError where none can be used, and the keys before them stay."""
+    def keys_failed(self, name: str) -> None:
+        """A set's keys could not be fetched."""
     def calls_fd(self) -> int:
         """A descriptor that is readable while calls wait. It is only to be waited for: `take_calls` reads it."""
     def take_calls(self, most: int) -> list[Call]:
@@ -136,5 +160,14 @@ def check(plan: bytes) -> None:
 
 def explain(plan: bytes, listener: int, method: str, url: str, headers: list[tuple[str, str]]) -> bytes:
     """What would happen to a request, as JSON. Raises PlanRejected."""
+
+def seal(secret: str, purpose: str, content: bytes) -> str:
+    """Seals what a browser carries, in the characters of base64url."""
+
+def unseal(secret: str, purpose: str, text: str) -> bytes | None:
+    """What was sealed with this secret for this purpose; None for anything else."""
+
+def check_id_token(jwks: bytes, token: str, issuer: str, client_id: str, now: int) -> bytes:
+    """The claims of an ID token as JSON; raises ValueError with the reason where it is none."""
 
 def version() -> str: ...

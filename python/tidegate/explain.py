@@ -156,13 +156,24 @@ def _stages(whole: plan.Plan, route: plan.Route) -> list[str]:
 
 
 def _auth(auth: plan.Auth) -> str:
+    if isinstance(auth, plan.Any):
+        return " or ".join(_auth(method) for method in auth.methods)
     if isinstance(auth, plan.Basic):
-        return f"name and password, {_count(len(auth.users), 'user')}"
+        return f"name and password, {_count(len(auth.users) + len(auth.hashes), 'user')}"
+    if isinstance(auth, plan.AuthForward):
+        return f"as {auth.target} of an upstream says"
+    if isinstance(auth, plan.Oidc):
+        return f"login as {auth.name}"
+    if isinstance(auth, plan.Jwt):
+        of = f" of {' or '.join(auth.issuers)}" if auth.issuers else ""
+        return f"token{of}, {' or '.join(auth.algorithms)}, keys of {auth.key_set.name}"
     match auth.source:
         case plan.KeyHeader(name=name):
             where = f"in the header {name}"
         case plan.KeyQuery(name=name):
             where = f"in the parameter {name}"
+        case plan.KeyCookie(name=name):
+            where = f"in the cookie {name}"
         case _:
             where = "in Authorization: Bearer"
     return f"API key {where}, {_count(len(auth.keys), 'key')}"
@@ -196,6 +207,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return _forward(whole.upstreams[index], route)
         case plan.Redirect(status=status, location=location):
             return [f"redirect {status} to {show_template(location)}"]
+        case plan.Https(port=port):
+            return ["redirect to the same over TLS" + (f" at port {port}" if port != 443 else "")]
         case plan.Respond(status=status, content_type=kind):
             return [f"respond {status}" + (f", {kind}" if kind else "")]
         case plan.Builtin(name=name):
@@ -204,6 +217,8 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return _ai(whole.ai, guards)
         case plan.HookAction():
             return ["the hook answers"]
+        case plan.Https(port=port):
+            return ["redirect 308 to the same over TLS" + (f", at port {port}" if port != 443 else "")]
 
 
 def _ai(ai: plan.Ai | None, guards: list[int]) -> list[str]:
@@ -268,7 +283,7 @@ def _forward(upstream: plan.Upstream, route: plan.Route) -> list[str]:
 
 
 def _key(parts: list[plan.KeyPart]) -> str:
-    named = (plan.HeaderPart, plan.CookiePart)
+    named = (plan.HeaderPart, plan.CookiePart, plan.ClaimPart)
     return " and ".join(f"{_tag(part)}:{part.name}" if isinstance(part, named) else _tag(part) for part in parts)
 
 

@@ -11,21 +11,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 import tidegate
 from tidegate import _engine
+from tidegate.acme.renewal import Renewals
 from tidegate.admin import ACCOUNT, Admin
 from tidegate.ai.background import AiBackground
 from tidegate.background import aside
 from tidegate.errors import ConfigErrors, TidegateError
 from tidegate.hooks import Hooks
+from tidegate.key_sets import KeySets
 from tidegate.log import say
+from tidegate.lower.jwt import FETCH
+from tidegate.lower.oidc import LOGIN
 from tidegate.machine import available_cpus, no_collection
 from tidegate.notify import Notifier
+from tidegate.oidc import Logins
 from tidegate.policy import Request
 from tidegate.ports import Engine
 from tidegate.resolve import Resolver
@@ -88,7 +93,7 @@ def run(source: Source, options: Options) -> int:
 
 def check(source: Source) -> Compiled:
     """Everything that a start would refuse, except binding; raises one of REFUSALS, with a text for people."""
-    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody}), None)
+    compiled = source.compile(Resolver(source.folder, {ACCOUNT: _nobody, FETCH: _nobody, LOGIN: _nobody}), None)
     try:
         _engine.check(compiled.plan)
     except _engine.PlanRejected as error:
@@ -128,12 +133,16 @@ class Gateway:
         self._reloads = Reloads()
         self.notifier = Notifier()
         self._admin = Admin(self)
-        self._resolver = Resolver(source.folder, {ACCOUNT: self._admin.handle})
+        self._key_sets = KeySets()
+        self._logins = Logins(_engine)
+        built_in = {ACCOUNT: self._admin.handle, FETCH: self._key_sets.handle, LOGIN: self._logins.handle}
+        self._resolver = Resolver(source.folder, built_in)
         self._watch = Watch([source.config] if source.config else [])
         self.state: State | None = None
         self.ai: AiBackground | None = None
         self._draining = False
         self.takeover = Takeover(self)
+        self.acme = Renewals(self)
 
     async def live(self) -> int:
         """Start, serve, drain where there is time for it, stop; the exit status."""
@@ -227,6 +236,8 @@ class Gateway:
             say(f"another process owns {path}; the control socket is {self.state.control}", "warn")
 
     def _begin(self, compiled: Compiled) -> None:
+        self.acme.keep_in(self.state_path)
+        compiled = self._dressed(compiled)
         inherited = self.takeover.sockets_for(compiled.listeners)
         self._workers = compiled.workers or available_cpus()
         self.engine = self._new_engine(self._workers)
@@ -242,8 +253,11 @@ class Gateway:
     def _in_force(self, compiled: Compiled, bound: list[str]) -> None:
         """A plan runs: remembers it, and keeps it for a bad day."""
         self._compiled, self._bound = compiled, bound
+        self.acme.in_force(compiled.orders)
         self._reloads.succeeded()
         self._watch.rebase(compiled.files)
+        self._logins.in_force(compiled.logins)
+        self._key_sets.in_force(self.engine, compiled.key_sets, self.state_path)
         if self.ai is not None and (compiled.ai is not None or compiled.journal is not None):
             self.ai.in_force(compiled.journal)
             self.ai.start(lambda: self._loop.call_soon_threadsafe(self.soon, self.take_keys()))
@@ -254,6 +268,7 @@ class Gateway:
         """The state directory is this process's from now on."""
         if self.state is not None:
             self.state.ours = True
+            self.acme.wake()
             self._in_state(self.state)
 
     def listeners(self) -> "list[tuple[PlanListener, str]]":
@@ -299,6 +314,7 @@ class Gateway:
         if self._options.watch:
             self.soon(self._look_for_changes())
         self.soon(self._look_after_workers())
+        self.soon(self.acme.live())
         return await self._told
 
     async def _look_for_changes(self) -> None:
@@ -390,11 +406,31 @@ class Gateway:
         await self.take_keys()
         return 0 if self.ai is None or self._compiled.ai is None else await aside(self.ai.flush)
 
+    async def refresh(self) -> None:
+        """Puts certificates and proofs in force that have come or gone, into the plan that is; raises REFUSALS."""
+        async with self.reloading:
+            if not self.takeover.is_over:
+                await self._swap(self._in_force_now())
+
+    async def _in_force_now(self) -> Compiled:
+        return self._compiled
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether certificates are this process's to ask for."""
+        return self.state is not None and self.state.owner and self.takeover.ours and not self.is_ending
+
+    def _dressed(self, compiled: Compiled) -> Compiled:
+        """With what ACME has for it."""
+        return compiled.dressed(self.acme.dress) if compiled.orders else compiled
+
     def _compile(self) -> Compiled:
         return self._source.compile(self._resolver, self._control, self.state_path, self.ai)
 
-    async def _swap(self, compiling: "asyncio.Future[Compiled]") -> Reloaded:
+    async def _swap(self, compiling: Awaitable[Compiled]) -> Reloaded:
         compiled = await compiling
+        if compiled.orders:
+            compiled = await aside(self._dressed, compiled)
         generation = self._reloads.generation + 1
         before = self._compiled
         if compiled.workers != before.workers:
@@ -403,6 +439,8 @@ class Gateway:
         if parts[0] == parts[1]:
             self._watch.rebase(compiled.files)
             self._reloads.unchanged()
+            self._compiled = before._replace(orders=compiled.orders)
+            self.acme.in_force(compiled.orders)
             if self.ai is not None and compiled.ai is not None:
                 self.ai.in_force(compiled.journal)
             return Reloaded("", False, self._reloads.generation, before.summary)
@@ -436,6 +474,7 @@ class Gateway:
 
     def drain(self, *, handed_over: bool = False) -> None:
         """Accepts nothing more and goes on with what is under way; `/readyz` says 503 from now on."""
+        self.acme.stop()
         if handed_over:
             self._draining = True
             self.engine.hand_over()
@@ -470,6 +509,7 @@ class Gateway:
         self.notifier.stopping("stopping")
         for task in self._tasks:
             task.cancel()
+        self._key_sets.stop()
         self._hooks.close()
         self.engine.stop()
         if self.ai is not None:
@@ -504,7 +544,9 @@ class Gateway:
                     for listener, address in listeners
                 ],
                 "certificates": [shown._asdict() for shown in self._compiled.certificates],
+                "acme": self.acme.as_json(),
                 "routes": self._compiled.routes,
+                "key_sets": self._key_sets.figures(),
                 **ai,
             },
             reloads=self._reloads,
@@ -515,6 +557,18 @@ class Gateway:
     def plan(self) -> bytes:
         """The plan in force, with its secrets' hashes."""
         return self._compiled.plan
+
+    def engine_metrics(self) -> bytes:
+        """What the engine counts, as Prometheus text."""
+        return self.engine.metrics()
+
+    def cache_get(self, text: bytes) -> bytes | None:
+        """What is kept under the text of a key, as JSON; None where nothing is."""
+        return self.engine.cache_get(text)
+
+    def cache_purge(self, what: str, value: bytes, *, soft: bool) -> bool | None:
+        """Forgets what is kept; None where nothing is ever."""
+        return self.engine.cache_purge(what, value, soft)
 
     def trusts(self, listener: str) -> bool:
         """Whether what comes over this listener may change things: Unix sockets, which have an owner and a mode."""

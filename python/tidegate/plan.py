@@ -14,15 +14,62 @@ import msgspec
 
 from tidegate.plan_ai import Ai as Ai  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_ai import AiRoute as AiRoute  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Any as Any  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKey as ApiKey  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ApiKeys as ApiKeys  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Auth as Auth  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import AuthForward as AuthForward  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Basic as Basic  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import BasicUser as BasicUser  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ClaimHeader as ClaimHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import ForwardCache as ForwardCache  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Jwt as Jwt  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyBearer as KeyBearer  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyCookie as KeyCookie  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyFetch as KeyFetch  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyHeader as KeyHeader  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeyQuery as KeyQuery  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySet as KeySet  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import KeySource as KeySource  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import Oidc as Oidc  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import OidcProvider as OidcProvider  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_auth import PasswordHash as PasswordHash  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_cache import CacheStore as CacheStore  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_cache import RouteCache as RouteCache  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Access as Access  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ApiKeyPart as ApiKeyPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClaimPart as ClaimPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import ClientIpPart as ClientIpPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import CookiePart as CookiePart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HeaderPart as HeaderPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import HostPart as HostPart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import KeyPart as KeyPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Part as Part  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import PathPart as PathPart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import Retry as Retry  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_part import RetryReason as RetryReason  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_part import RoutePart as RoutePart  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import LoopGuard as LoopGuard  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import ProxyVersion as ProxyVersion  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import SniRoute as SniRoute  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import Tcp as Tcp  # noqa: PLC0414 — a name of this page too
 from tidegate.plan_tcp import TcpTarget as TcpTarget  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Capture as Capture  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ClaimValue as ClaimValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import CookieValue as CookieValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import HeaderValue as HeaderValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import QueryValue as QueryValue  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Template as Template  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import TemplatePart as TemplatePart  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Text as Text  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueAbsent as ValueAbsent  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueExact as ValueExact  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueMatch as ValueMatch  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValuePresent as ValuePresent  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueRegex as ValueRegex  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import ValueTest as ValueTest  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import Variable as Variable  # noqa: PLC0414 — a name of this page too
+from tidegate.plan_text import VariableName as VariableName  # noqa: PLC0414 — a name of this page too
 
 SCHEMA = 1
 """The schema of the plans that are lowered; the engine refuses any other."""
@@ -49,75 +96,6 @@ class AddressUnix(Part, tag_field="kind", tag="unix", frozen=True, kw_only=True)
 
 
 Address = AddressIp | AddressName | AddressUnix
-
-VariableName = Literal[
-    "client_ip",
-    "peer_ip",
-    "peer_port",
-    "host",
-    "authority",
-    "scheme",
-    "method",
-    "path",
-    "query",
-    "request_uri",
-    "request_id",
-    "route",
-    "upstream",
-    "user",
-    "listener",
-    "status",
-    "duration",
-    "time",
-    "protocol",
-    "tls_version",
-    "tls_cipher",
-    "tls_client_subject",
-    "tls_client_san",
-    "tls_client_verified",
-    "sni",
-    "dollar",
-]
-
-
-class Text(Part, tag_field="kind", tag="text", frozen=True, kw_only=True):
-    """As it stands."""
-
-    value: str
-
-
-class Variable(Part, tag_field="kind", tag="variable", frozen=True, kw_only=True):
-    """Something that the request knows."""
-
-    name: VariableName
-
-
-class HeaderValue(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """`${header:NAME}`."""
-
-    name: str
-
-
-class QueryValue(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
-    """`${query:NAME}`."""
-
-    name: str
-
-
-class CookieValue(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
-    """`${cookie:NAME}`."""
-
-    name: str
-
-
-class Capture(Part, tag_field="kind", tag="capture", frozen=True, kw_only=True):
-    """`${1}`, `${name}`, `${capture:name}`."""
-
-    name: str
-
-
-TemplatePart = Text | Variable | HeaderValue | QueryValue | CookieValue | Capture
-Template = list[TemplatePart]
 
 
 class RequestId(Part, frozen=True, kw_only=True):
@@ -205,6 +183,7 @@ class ListenerTls(Part, frozen=True, kw_only=True):
     """TLS on a listener."""
 
     certificates: list[Certificate]
+    challenges: list[Certificate]
     unknown_name: Literal["first", "refuse"]
     client: ClientCertificates | None
     profile: Literal["modern", "intermediate"]
@@ -245,36 +224,6 @@ class PathRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
 PathMatch = PathPrefix | PathExact | PathRegex
 
 
-class ValuePresent(Part, tag_field="kind", tag="present", frozen=True, kw_only=True):
-    """It is there."""
-
-
-class ValueAbsent(Part, tag_field="kind", tag="absent", frozen=True, kw_only=True):
-    """It is not there."""
-
-
-class ValueExact(Part, tag_field="kind", tag="exact", frozen=True, kw_only=True):
-    """It is this."""
-
-    value: str
-
-
-class ValueRegex(Part, tag_field="kind", tag="regex", frozen=True, kw_only=True):
-    """The pattern is found in it."""
-
-    value: str
-
-
-ValueTest = ValuePresent | ValueAbsent | ValueExact | ValueRegex
-
-
-class ValueMatch(Part, frozen=True, kw_only=True):
-    """A condition on one header field or one query parameter."""
-
-    name: str
-    test: ValueTest
-
-
 class Matches(Part, frozen=True, kw_only=True):
     """The conditions of a route."""
 
@@ -283,58 +232,6 @@ class Matches(Part, frozen=True, kw_only=True):
     methods: list[str]
     headers: list[ValueMatch]
     query: list[ValueMatch]
-
-
-class KeyHeader(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A field whose whole value is the key."""
-
-    name: str
-
-
-class KeyBearer(Part, tag_field="kind", tag="bearer", frozen=True, kw_only=True):
-    """`Authorization: Bearer KEY`."""
-
-
-class KeyQuery(Part, tag_field="kind", tag="query", frozen=True, kw_only=True):
-    """A query parameter."""
-
-    name: str
-
-
-KeySource = KeyHeader | KeyBearer | KeyQuery
-
-
-class ApiKey(Part, frozen=True, kw_only=True):
-    """One key."""
-
-    name: str
-    sha256: str
-
-
-class ApiKeys(Part, tag_field="kind", tag="api_keys", frozen=True, kw_only=True):
-    """API keys, by hash."""
-
-    source: KeySource
-    keys: list[ApiKey]
-    strip: bool
-
-
-class BasicUser(Part, frozen=True, kw_only=True):
-    """One user."""
-
-    name: str
-    sha256: str
-
-
-class Basic(Part, tag_field="kind", tag="basic", frozen=True, kw_only=True):
-    """Names and passwords, by hash."""
-
-    realm: str
-    users: list[BasicUser]
-    strip: bool
-
-
-Auth = ApiKeys | Basic
 
 
 class RewritePrefix(Part, tag_field="kind", tag="prefix", frozen=True, kw_only=True):
@@ -425,6 +322,26 @@ class HookAction(Part, tag_field="kind", tag="hook", frozen=True, kw_only=True):
 Action = Forward | Redirect | Respond | Https | Builtin | AiRoute | HookAction
 
 
+class OriginSuffix(Part, frozen=True, kw_only=True):
+    """Origins of all subdomains."""
+
+    scheme: str
+    suffix: str
+
+
+class Cors(Part, frozen=True, kw_only=True):
+    """Which pages of other origins may use a route."""
+
+    any: bool
+    origins: list[str]
+    suffixes: list[OriginSuffix]
+    methods: str
+    headers: str | None
+    expose: str
+    credentials: bool
+    max_age_s: int
+
+
 class Route(Part, frozen=True, kw_only=True):
     """One route: conditions, stages, action."""
 
@@ -433,6 +350,7 @@ class Route(Part, frozen=True, kw_only=True):
     matches: Matches
     access: Access | None
     auth: Auth | None
+    cors: Cors | None
     limits: list[int]
     concurrency: list[int]
     hook: int | None
@@ -442,43 +360,9 @@ class Route(Part, frozen=True, kw_only=True):
     response_headers: list[HeaderEdit]
     timeouts: Timeouts
     retry: Retry
+    cache: RouteCache | None
     access_log: bool
     action: Action
-
-
-class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):
-    """The client's address."""
-
-
-class HeaderPart(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
-    """A request field."""
-
-    name: str
-
-
-class CookiePart(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
-    """A cookie."""
-
-    name: str
-
-
-class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=True):
-    """The name of the key or user."""
-
-
-class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
-    """The normalised path."""
-
-
-class HostPart(Part, tag_field="kind", tag="host", frozen=True, kw_only=True):
-    """The host."""
-
-
-class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
-    """The route."""
-
-
-KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | PathPart | HostPart | RoutePart
 
 
 class Rate(Part, frozen=True, kw_only=True):
@@ -675,6 +559,7 @@ class Plan(Part, frozen=True, kw_only=True):
     hooks: list[Hook]
     access_log: AccessLog | None
     ai: Ai | None
+    cache: CacheStore | None
 
 
 def encode(plan: Plan) -> bytes:

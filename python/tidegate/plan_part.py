@@ -6,7 +6,21 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Access", "Part", "Retry", "RetryReason"]
+__all__ = [
+    "Access",
+    "ApiKeyPart",
+    "ClaimPart",
+    "ClientIpPart",
+    "CookiePart",
+    "HeaderPart",
+    "HostPart",
+    "KeyPart",
+    "Part",
+    "PathPart",
+    "Retry",
+    "RetryReason",
+    "RoutePart",
+]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -31,3 +45,44 @@ class Retry(Part, frozen=True, kw_only=True):
     non_idempotent: bool
     budget_percent: int
     replay_bytes: int
+
+
+class ClientIpPart(Part, tag_field="kind", tag="client_ip", frozen=True, kw_only=True):
+    """The client's address."""
+
+
+class HeaderPart(Part, tag_field="kind", tag="header", frozen=True, kw_only=True):
+    """A request field."""
+
+    name: str
+
+
+class CookiePart(Part, tag_field="kind", tag="cookie", frozen=True, kw_only=True):
+    """A cookie."""
+
+    name: str
+
+
+class ApiKeyPart(Part, tag_field="kind", tag="api_key", frozen=True, kw_only=True):
+    """The name of the key or user."""
+
+
+class ClaimPart(Part, tag_field="kind", tag="claim", frozen=True, kw_only=True):
+    """A claim of the token."""
+
+    name: str
+
+
+class PathPart(Part, tag_field="kind", tag="path", frozen=True, kw_only=True):
+    """The normalised path."""
+
+
+class HostPart(Part, tag_field="kind", tag="host", frozen=True, kw_only=True):
+    """The host."""
+
+
+class RoutePart(Part, tag_field="kind", tag="route", frozen=True, kw_only=True):
+    """The route."""
+
+
+KeyPart = ClientIpPart | HeaderPart | CookiePart | ApiKeyPart | ClaimPart | PathPart | HostPart | RoutePart

@@ -221,6 +221,11 @@ class Request:
         return self._call.user
 
     @property
+    def about(self) -> str:
+        """What Tidegate itself asks for; empty for a route's hook."""
+        return self._call.about
+
+    @property
     def headers(self) -> Headers:
         """All headers."""
         if self._headers is None:

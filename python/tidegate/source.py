@@ -6,21 +6,26 @@ Never: the engine, the running process.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidegate.admin import ACCOUNT
 from tidegate.ai.background import AiBackground, wanted
 from tidegate.errors import ConfigError, ConfigErrors, Place
 from tidegate.inherit import show
+from tidegate.key_sets import wanted as wanted_keys
 from tidegate.machine import no_collection
+from tidegate.oidc import logins_of
 from tidegate.resolve import Function, HookError, Resolver
-from tidegate.state import directory
+from tidegate.state import directory, kept_keys
 from tidegate.watch import digest
 
 if TYPE_CHECKING:
+    from tidegate.key_sets import Wanted
     from tidegate.load import Loaded
-    from tidegate.plan import Address, Plan
+    from tidegate.lower.acme import Order
+    from tidegate.plan import Address, Oidc, Plan
 
 DISCOVERED: Final = ("tidegate.yaml", "/etc/tidegate/tidegate.yaml")
 """Where a configuration is looked for when none is named."""
@@ -68,10 +73,23 @@ class Compiled(NamedTuple):
     certificates: list[ShownCertificate] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     journal: str | None = None
     """Where usage records go."""
+    key_sets: "Sequence[Wanted]" = ()
+    """Keys that are fetched."""
+    logins: "Mapping[str, Oidc]" = MappingProxyType({})
+    """Logins at OpenID providers."""
     ai: "Loaded | None" = None
     """The configuration itself where it has an AI part: keys change without it."""
+    orders: "list[Order]" = []  # noqa: RUF012 — a tuple's default, which nobody changes
+    """Certificates that are to be had by ACME."""
     trust: str = ""
     """What the files with authorities, certificates and keys hold that the plan names, digested."""
+
+    def dressed(self, dress: "Callable[[Plan, Sequence[Order]], Plan]") -> "Compiled":
+        """The same with another plan made of it, which has the same listeners."""
+        from tidegate import plan as form
+
+        made = dress(form.decode(self.plan), self.orders)
+        return self._replace(plan=form.encode(made), certificates=_shown(made))
 
     def rejected(self, path: str, why: str) -> ConfigErrors:
         """The engine's refusal of this plan, at the place in the configuration that it comes from."""
@@ -141,7 +159,14 @@ class Source:
 
         store = ai.prepare() if ai is not None and wanted(loaded.config) else None
         try:
-            lowered = lower(loaded.config, loaded.where, control_socket=control, ai_store=store, state=state)
+            lowered = lower(
+                loaded.config,
+                loaded.where,
+                control_socket=control,
+                ai_store=store,
+                state=state,
+                kept_keys=partial(kept_keys, state),
+            )
         finally:
             if store is not None:
                 store.close()
@@ -149,9 +174,15 @@ class Source:
         ready = self._ready(lowered.plan, lowered.bytes, loaded.config.workers, resolver, control, lowered.paths.place)
         files = [str(file) for file in loaded.files]
         return ready._replace(
-            files=[*files, *lowered.files, *_globs(loaded), *sorted(resolver.files), *_trust_files(lowered.plan)],
+            files=[
+                *files,
+                *_globs(loaded),
+                *sorted({*lowered.files, *resolver.files}),
+                *_trust_files(lowered.plan),
+            ],
             ai=loaded if lowered.plan.ai is not None else None,
             warnings=[str(warning) for warning in lowered.warnings],
+            orders=lowered.orders,
         )
 
     def revive(self, data: bytes, about: Mapping[str, Any], resolver: Resolver, control: str | None) -> Compiled:
@@ -241,7 +272,7 @@ class Source:
             for listener in plan.listeners
         ]
         routes = sum(any(not listeners[at].admin for at in route.listeners) for route in plan.routes)
-        hooks = sum(function.name != ACCOUNT for function in functions)
+        hooks = sum(not function.name.startswith("tidegate.") for function in functions)
         return Compiled(
             plan=data,
             functions=functions,
@@ -255,15 +286,21 @@ class Source:
             summary=f"{_count(routes, 'route')}, {_count(len(plan.upstreams), 'upstream')}, "
             f"{_count(hooks, 'hook')}, a plan of {len(data):,} bytes",
             place=place,
-            certificates=[
-                ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
-                for listener in plan.listeners
-                if listener.tls is not None
-                for shown in listener.tls.certificates
-            ],
+            certificates=_shown(plan),
+            logins=logins_of(plan),
+            key_sets=list(wanted_keys(plan).values()),
             journal=plan.ai.journal.path if plan.ai is not None and plan.ai.journal is not None else None,
             trust=" ".join(digest(path) for path in _trust_files(plan)),
         )
+
+
+def _shown(plan: "Plan") -> list[ShownCertificate]:
+    return [
+        ShownCertificate(listener.name, shown.name, shown.names, shown.not_after_s)
+        for listener in plan.listeners
+        if listener.tls is not None
+        for shown in listener.tls.certificates
+    ]
 
 
 def _trust_files(plan: "Plan") -> list[str]:

@@ -42,8 +42,8 @@ def starter(wishes: Wishes) -> str:
     ai = wishes.ai if wishes.ai not in (None, "", NO) else None
     first = [
         "# yaml-language-server: $schema=tidegate.schema.json",
-        "# Tidegate's configuration. `tidegate check` says what is wrong and where, `tidegate explain GET URL` what would happen to",
-        "# a request, and `tidegate reload` puts a change in force. Values may hold ${VARIABLES} and ${VARIABLES:-defaults}.",
+        "# Tidegate's configuration. `tidegate check` says what is wrong and where, `explain GET URL` what would",
+        "# happen to a request, `reload` puts a change in force. Values may hold ${VARIABLES} and ${THEIR:-defaults}.",
         f"listeners: [{_quoted(listen)}]              # host:port, :port, unix:/path",
         "",
         "# /healthz, /readyz, /metrics and the admin API, for this machine alone.",

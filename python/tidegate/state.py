@@ -84,7 +84,7 @@ class State:
 
     def announce(self, running: Running) -> None:
         """Writes the run file, which `tidegate status` and its like look for."""
-        _replace(self.run_file, json.dumps(running._asdict()).encode() + b"\n")
+        replace(self.run_file, json.dumps(running._asdict()).encode() + b"\n")
 
     def protect(self) -> None:
         """Keeps others of this machine from the control socket, once it is bound."""
@@ -94,7 +94,7 @@ class State:
     def keep_plan(self, plan: bytes, about: Mapping[str, Any]) -> None:
         """Keeps a plan that is in force, for a start whose configuration is broken. Only the owner does."""
         if self.owner:
-            _replace(self._plan_file, json.dumps({**about, "kept_at": int(time.time())}).encode() + b"\n" + plan)
+            replace(self._plan_file, json.dumps({**about, "kept_at": int(time.time())}).encode() + b"\n" + plan)
 
     def kept_plan(self) -> tuple[bytes, dict[str, Any]]:
         """The plan that was kept and what was said about it; raises StateError where there is none."""
@@ -136,6 +136,34 @@ class State:
                     os.unlink(os.path.join(self.path, name))
 
 
+def kept_keys(state: str | None, url: str) -> str | None:
+    """The keys that were fetched last from a URL; None where none were kept."""
+    if state is None:
+        return None
+    try:
+        with open(_keys_file(state, url), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def keep_keys(state: str, url: str, jwks: bytes) -> None:
+    """Keeps keys that were fetched, for a start at which their URL does not answer; raises StateError."""
+    path = _keys_file(state, url)
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.mkdir(os.path.dirname(path), 0o700)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise StateError(f"cannot make {os.path.dirname(path)}: {error.strerror}") from error
+    replace(path, jwks)
+
+
+def _keys_file(state: str, url: str) -> str:
+    return os.path.join(state, "key-sets", hashlib.sha256(url.encode()).hexdigest()[:32] + ".json")
+
+
 def running(path: str) -> list[Running]:
     """The processes that run in a state directory, the owner first."""
     try:
@@ -172,7 +200,7 @@ def _socket_path(folder: str, name: str) -> str:
     return os.path.join(home, name)
 
 
-def _replace(path: str, content: bytes) -> None:
+def replace(path: str, content: bytes) -> None:
     """All of it or nothing, readable by us alone."""
     temporary = f"{path}.{os.getpid()}.new"
     try:

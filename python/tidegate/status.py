@@ -16,10 +16,12 @@ def table(status: dict[str, Any]) -> str:
         _head(status, engine),
         _listeners(status),
         _certificates(status),
+        _acme(status),
         _upstreams(engine),
         _routes(engine),
         _hooks(status),
         _limits(engine),
+        _key_sets(status),
         _refusals(engine),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -126,6 +128,31 @@ def _certificates(status: dict[str, Any]) -> str:
     )
 
 
+def _acme(status: dict[str, Any]) -> str:
+    """What is fetched, and below it in words what keeps it from coming."""
+    orders = status.get("acme", ())
+    shown = columns(
+        (
+            (
+                one["name"],
+                one["state"].replace("_", " "),
+                one["account"] or "none yet",
+                "never" if one["next_s"] is None else _when(one["next_s"]),
+            )
+            for one in orders
+        ),
+        ("CERTIFICATE BY ACME", "STATE", "ACCOUNT", "NEXT TRY"),
+    )
+    faults = [f"{one['name']}: {one['reason']}: {one['error']}" for one in orders if one["error"]]
+    return "\n".join([shown, *faults])
+
+
+def _when(at: float) -> str:
+    left = at - time.time()
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
+    return f"{day}, in {duration(left)}" if left > 0 else "now"
+
+
 def _until(seconds: int) -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime(seconds))
     left = seconds - time.time()
@@ -170,9 +197,25 @@ def _limits(engine: dict[str, Any]) -> str:
     )
 
 
+def _key_sets(status: dict[str, Any]) -> str:
+    def state(row: dict[str, Any]) -> str:
+        if row["error"]:
+            return f"FAILING ({row['failures']} times): {row['error']}"
+        return f"{len(row['unusable'])} can't be used: {'; '.join(row['unusable'])}" if row["unusable"] else "good"
+
+    def since(row: dict[str, Any]) -> str:
+        at = row["fetched_at"]
+        return "never" if at is None else f"{duration(max(0.0, time.time() - at))} ago"
+
+    rows = status.get("key_sets", ())
+    return columns(
+        ((row["name"], row["keys"], since(row), state(row)) for row in rows), ("KEYS OF", "KEYS", "FETCHED", "STATE")
+    )
+
+
 def _hooks(status: dict[str, Any]) -> str:
     names = ("name", "calls", "failed", "late", "refused_full", "p50_ms", "p99_ms")
-    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate.admin:"))
+    hooks = (hook for hook in status["hooks"] if not hook["name"].startswith("tidegate."))
     return columns(
         ([hook[name] for name in names] for hook in hooks),
         ("HOOK", "CALLS", "FAILED", "LATE", "FULL", "P50 MS", "P99 MS"),

@@ -132,7 +132,11 @@ def test_upgrades_to_more_and_to_fewer_workers_lose_nothing(start: Start) -> Non
             pid = upgraded(gateway, pid)
             until(lambda: gateway.status()["predecessor"]["draining"] is False, "the old one to have gone")
             assert gateway.status()["workers"] == workers
-            until(lambda before=before: connects.count > before + 200, "connections")
+
+            def more(before: int = before) -> bool:
+                return connects.count > before + 200
+
+            until(more, "connections")
     assert not connects.failures
 
 

@@ -12,6 +12,10 @@ from tests.support.machine import Machine
 pytestmark = pytest.mark.timeout(300)
 INSTALL = "sh /mnt/dist/install.sh --from /mnt/dist"
 BIN = "/usr/local/bin/tidegate"
+MUSL = (
+    "touch /lib/ld-musl-x86_64.so.1; rm /lib64/ld-linux-x86-64.so.2; "
+    "/mnt/more/busybox sh /mnt/dist/install.sh --from /mnt/dist"
+)
 
 
 def offer(machine: Machine, dist: Path) -> Path:
@@ -144,7 +148,7 @@ def test_a_service_takes_root(begin: Boot) -> None:
         ("sh /mnt/dist/install.sh --from /etc", "there is no tidegate-linux-"),
         (f"{INSTALL} --sha256 00", "is not what was asked for"),
         ("sh /mnt/dist/install.sh --uninstall", "nothing is installed under /usr/local"),
-        ("mkdir -p /lib; touch /lib/ld-musl-x86_64.so.1; rm /lib64/ld-linux-x86-64.so.2; cd /; /mnt/more/busybox sh /mnt/dist/install.sh --from /mnt/dist", "C library is musl"),
+        (MUSL, "C library is musl"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_done_is_said_in_one_line(command: str, said: str, begin: Boot) -> None:

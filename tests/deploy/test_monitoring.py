@@ -72,7 +72,9 @@ def test_the_dashboards_panels_do_not_overlap_and_each_says_what_it_shows() -> N
     places: set[tuple[int, int]] = set()
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         grid = panel["gridPos"]
-        cells = {(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])}
+        cells = {
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        }
         assert not cells & places, panel["title"]
         places |= cells
         assert max(x for x, _ in cells) < 24
@@ -88,7 +90,10 @@ def test_alerts_fire_when_the_budget_burns_and_only_then(tmp_path: Path) -> None
         "tests": [
             {
                 "interval": "1m",
-                "input_series": [{"series": failing, "values": f"0+{errors}x100"}, {"series": right, "values": "0+1000x100"}],
+                "input_series": [
+                    {"series": failing, "values": f"0+{errors}x100"},
+                    {"series": right, "values": "0+1000x100"},
+                ],
                 "alert_rule_test": [
                     {"eval_time": "90m", "alertname": "TidegateErrorBudgetBurnsFast", "exp_alerts": alerts}
                 ],
@@ -102,7 +107,8 @@ def test_alerts_fire_when_the_budget_burns_and_only_then(tmp_path: Path) -> None
                             "exp_labels": {"job": "t", "severity": "page"},
                             "exp_annotations": {
                                 "summary": "t: a month's errors are spent in two days",
-                                "description": "1.961% of requests fail. `tidegate status` and tidegate_refusals_total by reason say why.",
+                                "description": "1.961% of requests fail. "
+                                "`tidegate status` and tidegate_refusals_total by reason say why.",
                             },
                         }
                     ],

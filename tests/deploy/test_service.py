@@ -1,13 +1,16 @@
-"""The service under a systemd that has booted: installed, serving, reloaded, upgraded under load, activated by sockets, removed."""
+"""The service under a systemd that has booted: installed, serving, reloaded, upgraded under load, removed."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from tests.deploy.conftest import Boot
@@ -39,7 +42,7 @@ class Hello(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"hello")
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
@@ -61,9 +64,7 @@ def upstream(machine: Machine, port: int = 3000) -> Iterator[None]:
 def configure(machine: Machine, which: str = "first", config: str = CONFIG) -> None:
     """Written in one step, as administrators' tools do."""
     (machine.more / "tidegate.yaml").write_text(config.replace("WHICH", which))
-    machine.right(
-        "cp /mnt/more/tidegate.yaml /etc/tidegate/.new && chmod 644 /etc/tidegate/.new && mv /etc/tidegate/.new /etc/tidegate/tidegate.yaml"
-    )
+    machine.right("cd /etc/tidegate && cp /mnt/more/tidegate.yaml .new && chmod 644 .new && mv .new tidegate.yaml")
 
 
 def installed(machine: Machine, which: str = "first") -> None:
@@ -107,10 +108,12 @@ def test_a_service_from_install_to_purge(suite: str, begin: Boot) -> None:
 
     # Logs that are moved away are opened anew.
     machine.right("logrotate -f /etc/logrotate.d/tidegate")
-    until(
-        lambda: machine.get(80, "/which?after") and "after" in machine.run("cat /var/log/tidegate/access.log").out,
-        "a new log",
-    )
+
+    def logged_anew() -> bool:
+        machine.get(80, "/which?after")
+        return "after" in machine.run("cat /var/log/tidegate/access.log").out
+
+    until(logged_anew, "a new log")
     assert machine.right("ls /var/log/tidegate").split() == ["access.log", "access.log.1"]
 
     # Whatever kills it, it comes back.
@@ -151,7 +154,8 @@ def test_a_dynamic_user_does_where_there_is_no_fixed_one(begin: Boot) -> None:
     machine.right("mkdir -p /etc/sysusers.d; ln -s /dev/null /etc/sysusers.d/tidegate.conf; mkdir -p /etc/tidegate")
     configure(machine)
     machine.right(
-        "cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; tidegate service > /etc/systemd/system/tidegate.service"
+        "cp /mnt/dist/tidegate-linux-$(uname -m) /usr/local/bin/tidegate; "
+        "tidegate service > /etc/systemd/system/tidegate.service"
     )
     machine.right("systemctl enable --now tidegate")
     assert "tidegate" not in machine.right("cat /etc/passwd")
@@ -160,7 +164,7 @@ def test_a_dynamic_user_does_where_there_is_no_fixed_one(begin: Boot) -> None:
 
 @contextmanager
 def asked_without_end(machine: Machine, clients: int = 4) -> Iterator[list[str]]:
-    """Clients that ask as fast as they are answered; yields what went wrong. Idle connections that were closed are opened anew."""
+    """Clients that ask as fast as they are answered; yields what went wrong."""
     wrong: list[str] = []
     answered = [0] * clients
     over = threading.Event()
@@ -233,3 +237,69 @@ def test_a_variable_that_the_configuration_misses_is_one_clear_line(begin: Boot)
     assert done.status == 1
     said = done.err.strip().splitlines()[-1]
     assert re.search(r"tidegate\.yaml:6:\d+: .*WHO_AM_I is not set", said), said
+
+
+def another_version(machine: Machine, dist: Path) -> str:
+    """The same program with other bytes (its archive has a remark at its end), offered in /mnt/more/next."""
+    folder = machine.more / "next"
+    folder.mkdir()
+    name = f"tidegate-linux-{os.uname().machine}"
+    content = (dist / name).read_bytes()
+    assert content.endswith(b"\0\0"), "the archive has no remark"
+    changed = content[:-2] + b"\x04\0next"
+    (folder / name).write_bytes(changed)
+    (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(changed).hexdigest()}  {name}\n")
+    return "sh /mnt/dist/install.sh --from /mnt/more/next"
+
+
+def test_an_upgrade_under_load_fails_nobody(begin: Boot, dist: Path) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    before = main_pid(machine)
+    with upstream(machine), asked_without_end(machine) as wrong:
+        assert "upgraded: process" in machine.right(another_version(machine, dist))
+    assert wrong == []
+    after = main_pid(machine)
+    assert after not in {0, before}
+    assert machine.right("systemctl is-active tidegate").strip() == "active"
+    until(lambda: not machine.path(f"/proc/{before}").exists(), "the old process is gone")
+    assert machine.get(80, "/which") == (200, b"first")
+    machine.right("systemctl reload tidegate")
+    machine.right("systemctl stop tidegate")
+    assert machine.right("systemctl show -p Result --value tidegate").strip() == "success"
+
+
+def test_an_older_configuration_is_refused_with_its_place_and_the_old_process_stays(begin: Boot, dist: Path) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    before = main_pid(machine)
+    configure(machine, "second", CONFIG + "worker_processes: 4\n")
+    done = machine.run(another_version(machine, dist))
+    assert "goes on with the old program" in done.err
+    assert re.search(r"tidegate\.yaml:\d+:1: .*worker_processes", done.err)
+    assert main_pid(machine) == before
+    assert machine.get(80, "/which") == (200, b"first")
+
+
+def test_systemd_holds_the_sockets_while_the_service_is_down(begin: Boot) -> None:
+    machine = begin("bookworm", booted=True)
+    installed(machine)
+    machine.right("systemctl stop tidegate; tidegate service socket > /etc/systemd/system/tidegate.socket")
+    machine.right("systemctl daemon-reload; systemctl start tidegate.socket")
+    assert machine.get(80, "/which") == (200, b"first"), "the first connection starts it"
+    first = main_pid(machine)
+    machine.right("systemctl restart tidegate")
+    assert machine.get(80, "/which") == (200, b"first")
+    assert main_pid(machine) != first
+
+
+def test_the_watchdog_ends_a_process_that_hangs_and_a_new_one_serves(begin: Boot) -> None:
+    machine = begin("bookworm", booted=True)
+    machine.right("mkdir -p /etc/systemd/system/tidegate.service.d")
+    machine.path("/etc/systemd/system/tidegate.service.d/quick.conf").write_text("[Service]\nWatchdogSec=2s\n")
+    installed(machine)
+    first = main_pid(machine)
+    machine.right(f"kill -STOP {first}")
+    until(lambda: main_pid(machine) not in {0, first}, "systemd starts another", 60)
+    until(lambda: machine.run("systemctl is-active tidegate").status == 0, "it serves", 30)
+    assert machine.get(80, "/which") == (200, b"first")

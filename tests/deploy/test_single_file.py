@@ -37,8 +37,13 @@ def bare(tmp_path: Path) -> Path:
 
 def serve(machine: Machine, *before: str) -> None:
     """Starts it in the background, with the welcome page on port 80, and waits until it serves."""
-    program = " ".join([*before, "/mnt/dist/tidegate-linux-$(uname -m) run --state /state --listen 127.0.0.1:80 --workers 1"])
-    machine.right(f"mkdir -p /state; {program.replace('$(uname -m)', os.uname().machine)} >/mnt/more/log 2>&1 & echo $! >/mnt/more/pid")
+    program = " ".join(
+        [*before, "/mnt/dist/tidegate-linux-$(uname -m) run --state /state --listen 127.0.0.1:80 --workers 1"]
+    )
+    machine.right(
+        f"mkdir -p /state; {program.replace('$(uname -m)', os.uname().machine)} >/mnt/more/log 2>&1 & "
+        "echo $! >/mnt/more/pid"
+    )
     try:
         until(lambda: answers(machine), "it answers")
     except AssertionError:
@@ -64,13 +69,19 @@ def test_the_sums_are_those_of_the_files(dist: Path) -> None:
 def test_it_is_small_and_wants_no_newer_library_than_it_says(binary: Path) -> None:
     assert binary.stat().st_size <= 45_000_000
     told = subprocess.run(["objdump", "-T", str(binary)], check=True, capture_output=True, text=True).stdout
-    versions = {tuple(map(int, word.strip("()")[6:].split("."))) for word in told.split() if word.strip("()").startswith("GLIBC_2")}
+    versions = {
+        tuple(map(int, word.strip("()")[6:].split(".")))
+        for word in told.split()
+        if word.strip("()").startswith("GLIBC_2")
+    }
     assert max(versions) <= (2, 31)
 
 
 def test_quick_verbs_start_no_python(binary: Path) -> None:
     for command in (["version"], ["-v"], ["healthcheck", "--url", "http://127.0.0.1:1/"]):
-        told = subprocess.run(["strace", "-f", "-e", "trace=openat", str(binary), *command], capture_output=True, text=True, check=False)
+        told = subprocess.run(
+            ["strace", "-f", "-e", "trace=openat", str(binary), *command], capture_output=True, text=True, check=False
+        )
         assert "zipimport" not in told.stderr
         assert str(binary) not in told.stderr, "it did not look into its archive"
     began = time.perf_counter()
@@ -100,14 +111,18 @@ def test_it_loads_tls_and_the_database_on_the_oldest_library(begin: Boot) -> Non
     machine = begin("bullseye")
     (machine.more / "hooks.py").write_text(
         "import decimal, json, sqlite3, ssl, hashlib, zoneinfo, xml.etree.ElementTree, asyncio, uvloop\n"
+        "from cryptography.x509 import load_pem_x509_certificate\n"
         "import tidegate\n"
         "def say(request):\n"
         "    ssl.create_default_context()\n"
         "    found = sqlite3.connect(':memory:').execute('select 1').fetchone()\n"
-        "    return tidegate.answer(200, {'tls': ssl.OPENSSL_VERSION, 'sum': hashlib.sha256(b'').hexdigest()[:4], 'sql': found})\n"
+        "    digest = hashlib.sha256(b'').hexdigest()[:4]\n"
+        "    return tidegate.answer(200, {'tls': ssl.OPENSSL_VERSION, 'sum': digest, 'sql': found})\n"
     )
     (machine.more / "tidegate.yaml").write_text("listeners: [127.0.0.1:81]\nroutes: [{hook: 'hooks:say'}]\n")
-    machine.right("cd /mnt/more; /mnt/dist/tidegate-linux-$(uname -m) run --state /tmp/s -c tidegate.yaml >/mnt/more/log 2>&1 &")
+    machine.right(
+        "cd /mnt/more; /mnt/dist/tidegate-linux-$(uname -m) run --state /tmp/s -c tidegate.yaml >/mnt/more/log 2>&1 &"
+    )
 
     def told() -> dict[str, object] | None:
         try:
@@ -116,6 +131,7 @@ def test_it_loads_tls_and_the_database_on_the_oldest_library(begin: Boot) -> Non
             return None
 
     said = until(told, "the hook answers", 30)
+    assert said is not None
     assert str(said["tls"]).startswith("OpenSSL 3")
     assert (said["sum"], said["sql"]) == ("e3b0", [1])
 
@@ -132,7 +148,8 @@ def test_idle_memory_and_the_way_to_the_first_answer(bare: Path, begin: Boot) ->
 def test_the_archive_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
     """Of the package and the first module, which is what differs from checkout to checkout."""
     program = (
-        "import sys, hashlib; sys.path.insert(0, sys.argv[1] + '/tools/binary'); import archive; from pathlib import Path\n"
+        "import sys, hashlib; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1] + '/tools/binary'); import archive\n"
         "entries = dict(archive.package(Path(sys.argv[1]) / 'python/tidegate', 'tidegate', data=True))\n"
         "print(hashlib.sha256(archive.packed(entries)).hexdigest())"
     )
@@ -153,7 +170,13 @@ def test_the_bill_of_materials_names_what_is_inside(dist: Path, binary: Path) ->
     assert bill["bomFormat"] == "CycloneDX"
     assert bill["metadata"]["component"]["hashes"][0]["content"] == hashlib.sha256(binary.read_bytes()).hexdigest()
     parts = {part["purl"].split("@")[0]: part for part in bill["components"]}
-    for name in ("pkg:cargo/tokio", "pkg:cargo/rustls", "pkg:pypi/uvloop", "pkg:deb/debian/libssl-dev", "pkg:deb/debian/libpython3.11-dev"):
+    for name in (
+        "pkg:cargo/tokio",
+        "pkg:cargo/rustls",
+        "pkg:pypi/uvloop",
+        "pkg:deb/debian/libssl-dev",
+        "pkg:deb/debian/libpython3.11-dev",
+    ):
         assert parts[name]["version"]
     unlicensed = [name for name, part in parts.items() if not name.startswith("pkg:deb") and "licenses" not in part]
     assert unlicensed == []
@@ -166,5 +189,7 @@ def test_the_bill_of_materials_is_valid(dist: Path, binary: Path) -> None:
     validation = pytest.importorskip("cyclonedx.validation.json")
     from cyclonedx.schema import SchemaVersion
 
-    problem = validation.JsonStrictValidator(SchemaVersion.V1_6).validate_str((dist / f"{binary.name}.cdx.json").read_text())
+    problem = validation.JsonStrictValidator(SchemaVersion.V1_6).validate_str(
+        (dist / f"{binary.name}.cdx.json").read_text()
+    )
     assert problem is None, problem

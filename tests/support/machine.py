@@ -1,4 +1,4 @@
-"""Clean machines for what is installed: namespaces over a copy-on-write root, with no Python, no network, and systemd if wanted."""
+"""Clean machines for what is installed: namespaces over a copy-on-write root, with no Python and no network."""
 
 from __future__ import annotations
 
@@ -80,7 +80,10 @@ class Done:
 
 
 class Machine:
-    """A system of its own: its files vanish with it. What is to be installed stands in /mnt/dist, what a test gives in /mnt/more."""
+    """A system of its own, whose files vanish with it.
+
+    What is to be installed stands in /mnt/dist, what a test gives in /mnt/more.
+    """
 
     def __init__(self, base: Path, folder: Path, dist: Path, *, booted: bool = False) -> None:
         self.more = folder / "more"

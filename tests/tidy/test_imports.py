@@ -18,11 +18,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ports": set(),
     "plan_part": set(),
     "plan_ai": {"plan_part"},
+    "plan_auth": {"plan_part"},
     "plan_tcp": {"plan_part"},
-    "plan": {"plan_ai", "plan_part", "plan_tcp"},
+    "plan_text": {"plan_part"},
+    "plan_cache": {"plan_part", "plan_text"},
+    "plan": {"plan_ai", "plan_auth", "plan_cache", "plan_part", "plan_tcp", "plan_text"},
     "model": {"model"},
     "load": {"load", "model", "errors", "ai"},
-    "lower": {"lower", "load", "model", "plan", "plan_ai", "plan_part", "plan_tcp", "errors", "ai"},
+    "lower": {"lower", "load", "model", "plan", "plan_ai", "plan_cache", "plan_part", "plan_tcp", "errors", "ai"},
 }
 """Rooms that know nothing of those above them. Others may use what they need, but for `_engine`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidegate import plan, plan_ai, plan_part, plan_tcp
+from tidegate import plan, plan_ai, plan_auth, plan_cache, plan_part, plan_tcp, plan_text
 
 RUST = Path(__file__).parents[2] / "rust" / "plan" / "src"
 
@@ -33,7 +33,7 @@ def _bare(body: str) -> str:
 def python_structs() -> dict[str, type[msgspec.Struct]]:
     return {
         name: kind
-        for page in (plan, plan_ai, plan_part, plan_tcp)
+        for page in (plan, plan_ai, plan_auth, plan_cache, plan_part, plan_tcp, plan_text)
         for name, kind in vars(page).items()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == page.__name__
     }

@@ -35,6 +35,7 @@ class FakeCall:
     route: str = "all"
     listener: str = "control"
     user: str = ""
+    about: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
 
@@ -108,6 +109,23 @@ class FakeEngine:
 
     def stats(self) -> bytes:
         return b'{"requests": 7, "connections": 1, "in_flight": 0}'
+
+    def metrics(self) -> bytes:
+        return b"tidegate_cache_bytes 5\n"
+
+    def cache_purge(self, what: str, value: bytes, soft: bool, /) -> bool | None:
+        self.events.append(f"cache_purge {what} {value.decode()} {soft}")
+        return True
+
+    def cache_get(self, text: bytes, /) -> bytes | None:
+        return b"{}" if text == b"kept" else None
+
+    def set_keys(self, name: str, jwks: bytes, /) -> tuple[int, list[str]] | None:
+        self.events.append(f"set_keys {name}")
+        return 1, []
+
+    def keys_failed(self, name: str, /) -> None:
+        self.events.append(f"keys_failed {name}")
 
     def calls_fd(self) -> int:
         return self._readable

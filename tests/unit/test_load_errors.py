@@ -20,19 +20,10 @@ CASES = [
         ROUTES + "  - {zzz: 1, respond: 204}\n",
         (
             "t.yaml:3:6: `zzz` is not a key here; the keys here are `name`, `listeners`, `match`, `access`, "
-            "`auth`, `limit`, `concurrency`, `hook`, `max_body`, `rewrite`, `headers`, `timeouts`, `retry`, "
+            "`auth`, `cors`, `limit`, `concurrency`, `hook`, `max_body`, `cache`, `rewrite`, `headers`, `timeouts`, `retry`, "
             "`access_log`, `upstream`, `ai`, `redirect`, `respond` and `builtin`"
         ),
         id="unknown-nothing-near",
-    ),
-    pytest.param(
-        ROUTES
-        + """\
-  - cache: {}
-    respond: 204
-""",
-        "t.yaml:3:5: `cache`: caching is not supported by this version; leave it out",
-        id="later-cache",
     ),
     pytest.param(
         """\
@@ -68,7 +59,7 @@ t.yaml:6:14: `two` is not a number; write digits""",
         ROUTES + "  - upstream\n",
         (
             "t.yaml:3:5: a mapping belongs here, not `upstream`; its keys are `name`, `listeners`, `match`, "
-            "`access`, `auth`, `limit`, `concurrency`, `hook`, `max_body`, `rewrite`, `headers`, `timeouts`, "
+            "`access`, `auth`, `cors`, `limit`, `concurrency`, `hook`, `max_body`, `cache`, `rewrite`, `headers`, `timeouts`, "
             "`retry`, `access_log`, `upstream`, `ai`, `redirect`, `respond` and `builtin`"
         ),
         id="mapping-expected",

@@ -52,7 +52,7 @@ t.yaml:3:19: `ip` is nothing to count by; did you mean `client_ip`?""",
     pytest.param(
         ROUTES + "  - {limit: {key: moon, rate: 1/s}, respond: 204}\n",
         (
-            "t.yaml:3:19: `moon` is nothing to count by; write `client_ip`, `header:NAME`, `cookie:NAME`, "
+            "t.yaml:3:19: `moon` is nothing to count by; write `client_ip`, `header:NAME`, `cookie:NAME`, `claim:NAME`, "
             "`api_key`, `path`, `host`, `route`, or a list of these"
         ),
         id="limit-key-far",

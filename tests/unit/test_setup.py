@@ -56,7 +56,9 @@ def test_three_questions_and_an_empty_answer_takes_what_is_offered() -> None:
     assert ask(Wishes(":80", ["http://a"], "no"), question) == Wishes(":80", ["http://a"], "no")
 
 
-def test_init_writes_the_schema_beside_it_and_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_writes_the_schema_beside_it_and_replaces_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "tidegate.yaml"
     assert cli.main(["init", "--yes", "-o", str(file)]) == 0
     first = file.read_text().splitlines()[0]
@@ -101,7 +103,9 @@ def test_completions_are_of_all_verbs_and_options_and_the_shell_takes_them(
         ("tidegate check -c ti", {"tidegate.yaml"}),
     ],
 )
-def test_bash_offers_what_fits(line: str, offered: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bash_offers_what_fits(
+    line: str, offered: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / "completion"
     script.write_text(printed(capsys, "completion", "bash"))
     (tmp_path / "tidegate.yaml").touch()
@@ -115,7 +119,9 @@ def test_bash_offers_what_fits(line: str, offered: set[str], tmp_path: Path, cap
     assert offered <= set(done.stdout.split()), done
 
 
-def test_the_manual_page_has_every_verb_and_option_and_is_good_roff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_manual_page_has_every_verb_and_option_and_is_good_roff(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = printed(capsys, "manpage")
     plain = text.replace("\\-", "-")
     for command in TOP.all():
@@ -125,12 +131,16 @@ def test_the_manual_page_has_every_verb_and_option_and_is_good_roff(tmp_path: Pa
         pytest.skip("groff is not here")
     page = tmp_path / "tidegate.1"
     page.write_text(text)
-    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", str(page)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-z", str(page)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_each_piece_of_the_service_is_printed_with_this_programs_path(piece: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_piece_of_the_service_is_printed_with_this_programs_path(
+    piece: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = printed(capsys, "service", piece)
     assert text.startswith("# ")
     if piece == "unit":
@@ -143,7 +153,10 @@ def test_the_unit_is_hardened() -> None:
         pytest.skip("systemd is not here")
     unit = Path(cli.__file__).parents[1] / "systemd" / "tidegate.service"
     told = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert told.returncode == 0, told.stdout.splitlines()[-1]
     exposure = re.search(r"exposure level for tidegate.service: ([0-9.]+)", told.stdout)

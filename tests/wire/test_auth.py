@@ -8,6 +8,8 @@ import hashlib
 import pytest
 from tests.conftest import Serve, Start
 from tests.support.client import once
+from tests.support.http import Request
+from tests.support.upstream import Peer
 
 
 def test_an_api_key_lets_in_and_never_reaches_the_upstream(start: Start, serve: Serve) -> None:
@@ -88,3 +90,41 @@ def test_an_access_list_decides_by_address(start: Start, access: dict[str, list[
     answer = gateway.get()
     assert answer.status == status
     assert status == 200 or answer.problem == "address_denied"
+
+
+def test_somebody_else_decides_and_is_asked_over_and_over(start: Start, serve: Serve) -> None:
+    upstream = serve()
+
+    def decide(request: Request, peer: Peer) -> None:
+        known = request.fields.get("Cookie") == "s=1"
+        peer.respond(200 if known else 401, b"", *(["X-User: ann"] if known else ["WWW-Authenticate: Other"]))
+
+    decides = serve(decide)
+    forward = {"url": f"{decides.url}/check", "headers": {"response": "X-User"}, "user": "X-User"}
+    gateway = start({"routes": [{"auth": {"forward": forward}, "upstream": upstream.url}]})
+    with gateway.client() as client:
+        for _ in range(3):
+            assert client.request("POST", "/a?b", {"Cookie": "s=1", "X-User": "root"}, b"body").status == 200
+            refused = client.request("GET", "/a?b", {"X-User": "root"})
+            assert (refused.status, refused.fields.get("WWW-Authenticate")) == (401, "Other")
+    assert [request.fields.all("X-User") for request in upstream.requests] == [["ann"]] * 3
+    assert [request.fields.get("X-Original-URI") for request in decides.requests] == ["/a?b"] * 6
+    assert decides.accepted == 1
+    assert gateway.records(6)[0]["user"] == "ann"
+    decides.close()
+    failed = gateway.get("/", Cookie="s=1")
+    assert (failed.status, failed.problem) == (502, "auth_unreachable")
+
+
+def test_pages_of_other_origins_are_told_what_they_may(start: Start, serve: Serve) -> None:
+    upstream = serve(lambda request, peer: peer.respond(200, b"", "Access-Control-Allow-Origin: *"))
+    cors = {"origins": ["https://app.example", "https://*.pages.example"], "credentials": True}
+    gateway = start({"routes": [{"cors": cors, "upstream": upstream.url}]})
+    for origin in ("https://app.example", "https://a.pages.example"):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+        before = once(gateway.address, "OPTIONS", "/", asked)
+        assert (before.status, before.fields.get("Access-Control-Allow-Origin")) == (204, origin)
+        after = gateway.get("/", Origin=origin)
+        assert after.fields.all("Access-Control-Allow-Origin") == [origin]
+    assert gateway.get("/", Origin="https://evil.example").fields.get("Access-Control-Allow-Origin") is None
+    assert [request.method for request in upstream.requests] == ["GET"] * 3

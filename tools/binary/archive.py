@@ -1,4 +1,4 @@
-"""The archive of modules that stands behind the program: the standard library, what PyPI gives, and `tidegate`, compiled.
+"""The archive of modules behind the program: the standard library, what PyPI gives, and `tidegate`, compiled.
 
 The same inputs give the same bytes: entries are sorted, their times are one, and nothing tells where they were built.
 """
@@ -9,15 +9,17 @@ import io
 import marshal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 LEFT_OUT = {
-    "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "lib2to3", "ensurepip", "pydoc_data", "distutils", "venv",
-    "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py", "antigravity.py",
-    "this.py", "__phello__", "LICENSE.txt",
+    "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "lib2to3", "ensurepip", "pydoc_data", "distutils",
+    "venv",
+    "site-packages", "dist-packages", "__pycache__", "ctypes", "curses", "dbm", "lib-dynload", "_bootsubprocess.py",
+    "antigravity.py",     "this.py", "__phello__", "LICENSE.txt",
 }  # fmt: skip
 """Of the standard library: what is for developing, and what needs libraries that are not linked in."""
 EMPTY = 16 - len(MAGIC_NUMBER)
@@ -25,7 +27,8 @@ EMPTY = 16 - len(MAGIC_NUMBER)
 THE_TIME = (1980, 1, 1, 0, 0, 0)
 """Of all entries; the first that the format has."""
 LINKED = {
-    "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1",
+    "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1",
+    "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1",
 }  # fmt: skip
 """What a compiled module may ask the system for: the C library, which is several files before version 2.34."""
 FOR_TESTS = ("_test", "_xx", "xx", "_ctypes_test", "ossaudiodev")
@@ -33,7 +36,7 @@ FOR_TESTS = ("_test", "_xx", "xx", "_ctypes_test", "ossaudiodev")
 
 
 def compiled(source: Path, name: str) -> bytes:
-    """A module as the interpreter keeps it; `name` is what tracebacks call its file, in angle brackets: it is not on a disk."""
+    """A module as the interpreter keeps it; `name` is what tracebacks call its file, which is on no disk."""
     code = compile(source.read_bytes(), f"<{name}>", "exec", dont_inherit=True, optimize=0)
     # Once through marshal and back, so that what the compiler happened to share does not show in the bytes.
     return MAGIC_NUMBER + bytes(EMPTY) + marshal.dumps(marshal.loads(marshal.dumps(code)))
@@ -82,12 +85,10 @@ def version(text: str) -> tuple[int, ...]:
 
 def stripped(path: Path) -> bytes:
     """A shared library without what only debuggers read."""
-    copy = path.with_name(f"{path.name}.stripped") if path.is_relative_to(Path.cwd()) else Path(f"{path.name}.stripped")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
         subprocess.run(["strip", "--strip-all", "-o", str(copy), str(path)], check=True)
         return copy.read_bytes()
-    finally:
-        copy.unlink(missing_ok=True)
 
 
 def packed(entries: dict[str, bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""What is in the single file: a bill of materials in CycloneDX 1.6 and all licences, read off what it was built from."""
+"""What is in the single file: a bill of materials in CycloneDX 1.6 and all licences, from what it was built of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first module that the single file runs: loads compiled modules out of the archive without touching the disk, then the command line."""
+"""The first module that the single file runs: loads compiled modules without touching the disk, runs `tidegate`."""
 
 import contextlib
 import os
@@ -35,7 +35,9 @@ class Archived:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """As `sys.meta_path` asks for it."""
-        if name in sys.builtin_module_names:  # the engine; Python's own finder looks for no built-in module inside a package
+        if (
+            name in sys.builtin_module_names
+        ):  # the engine; Python's own finder looks for no built-in module inside a package
             return spec_from_loader(name, BuiltinImporter, origin="built-in")
         if name not in self._compiled:
             return None
@@ -106,7 +108,7 @@ def _folder() -> "contextlib.AbstractContextManager[str]":
     import tempfile
 
     places = [os.environ.get(name) for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "CACHE_DIRECTORY")]
-    for place in [*(place.split(":")[0] for place in places if place), "/dev/shm", None]:  # noqa: S108
+    for place in [*(place.split(":")[0] for place in places if place), "/dev/shm", None]:
         with contextlib.suppress(OSError):
             return tempfile.TemporaryDirectory(prefix="tidegate-", dir=place)
     raise ImportError("no memory that can be run, and no folder to write to: compiled modules can't be loaded")

@@ -1,4 +1,4 @@
-"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/ai/…`: a hook of admin listeners.
+"""The admin API, `/status`, `/config`, `/reload`, `/upgrade`, `/stop`, `/drain`, `/cache…`, `/ai/…`: admin's hook.
 
 Knows: paths, methods, what may be shown.
 Never: sockets, the engine. `/healthz`, `/readyz` and `/metrics` are the engine's own.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tidegate.admin.ai import AiResources
+from tidegate.admin.cache import CacheResources
 from tidegate.admin.redact import redacted
 from tidegate.background import aside
 from tidegate.policy import Decision, Request, answer, problem
@@ -29,6 +30,7 @@ class Admin:
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         ai = AiResources(gateway)
+        cache = CacheResources(gateway)
         self._resources: dict[str, dict[str, Callable[[Request], Awaitable[Decision]]]] = {
             "/status": {"GET": self._status},
             "/config": {"GET": self._config},
@@ -36,6 +38,9 @@ class Admin:
             "/upgrade": {"POST": self._upgrade},
             "/drain": {"POST": self._drain},
             "/stop": {"POST": self._stop},
+            "/cache": {"GET": cache.stats},
+            "/cache/object": {"GET": cache.object},
+            "/cache/purge": {"POST": cache.purge},
             "/ai/keys": {"GET": ai.list_keys, "POST": ai.create_key, "DELETE": ai.revoke_key},
             "/ai/usage": {"GET": ai.usage},
             "/ai/flush": {"POST": ai.flush},

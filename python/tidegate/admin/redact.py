@@ -28,7 +28,7 @@ def redacted(plan: Any) -> Any:
 
 
 def _value(key: str, value: Any, secret: bool) -> Any:
-    if key == "sha256":
+    if key in ("sha256", "hash", "jwks", "secret", "client_secret") and isinstance(value, str):
         return HIDDEN
     if key == "scheme" and isinstance(value, dict):
         return {name: told if name in _TOLD else HIDDEN for name, told in value.items()}

@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     healthcheck.add_argument("--url", help="ask this instead of the running process's own socket")
     healthcheck.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="default: 5")
     _keys(verbs)
+    _cache(verbs)
     _usage(_found(_verb(verbs, "usage", "print what calls of models took and cost", "usage", "usage")))
     prices = _verb(verbs, "prices", "list what models cost", "prices", "prices")
     prices.add_argument("what", nargs="?", metavar="PROVIDER[/MODEL]", help="a provider's models, or one model")
@@ -168,6 +169,27 @@ def _keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     revoke = _found(_verb(acts, "revoke", "refuse a key from now on", "keys", "revoke"))
     revoke.add_argument("name", metavar="NAME")
     revoke.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cache = verbs.add_parser("cache", help="look at what is kept, and forget it", description="The cache.")
+    acts = cache.add_subparsers(title="verbs", metavar="VERB", required=True)
+    key = _verb(acts, "key", "print the key of a URL: its hash and its text", "cache", "key")
+    key.add_argument("-c", "--config", metavar="FILE", help="the configuration")
+    get = _found(_verb(acts, "get", "show what is kept under the key of a URL", "cache", "get"))
+    purge = _found(_verb(acts, "purge", "forget what is kept", "cache", "purge"))
+    for verb in (key, get):
+        verb.add_argument("url", metavar="URL")
+    purge.add_argument("url", metavar="URL", nargs="?", help="what is kept under its key, with all variants")
+    purge.add_argument("--prefix", metavar="URL", help="all whose URL begins so, as http://example.com/a/")
+    purge.add_argument("--host", metavar="NAME", help="all of this host")
+    purge.add_argument("--tag", metavar="TAG", help="all with this tag")
+    purge.add_argument("--all", action="store_true", help="everything")
+    purge.add_argument("--soft", action="store_true", help="count it as stale, instead of forgetting it")
+    for verb in (key, get, purge):
+        verb.add_argument("-H", "--header", action="append", default=[], metavar="'K: V'", help="may be repeated")
+    stats = _found(_verb(acts, "stats", "show what the store holds and did", "cache", "stats"))
+    stats.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _usage(verb: argparse.ArgumentParser) -> None:

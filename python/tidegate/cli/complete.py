@@ -25,7 +25,8 @@ def _bash(top: Command) -> str:
         words += [flag for option in command.options for flag in option.flags] + ["--help"]
         valued = [option for option in command.options if option.value]
         values = [
-            f"        {'|'.join(option.flags)}) _tidegate_value {option.completes or 'words'} {_shell(' '.join(option.choices))}; return ;;"
+            f"        {'|'.join(option.flags)}) "
+            f"_tidegate_value {option.completes or 'words'} {_shell(' '.join(option.choices))}; return ;;"
             for option in valued
         ]
         path = command.name.partition(" ")[2]

@@ -30,11 +30,11 @@ def explain(options: argparse.Namespace) -> int:
     from tidegate.explain import explain as tell
     from tidegate.lower import lower
 
-    fields = [_field(options, text) for text in options.header]
+    fields = [field_of(options, text) for text in options.header]
     loaded = source(options).load()
     lowered = lower(loaded.config, loaded.where)
     told: dict[str, bytes] = {}
-    for at in _listeners(lowered.plan, options.url):
+    for at in listeners_of(lowered.plan, options.url):
         decision = gateway.explain(lowered, at, options.method, options.url, fields)
         text = tell(lowered.plan, decision, method=options.method, url=options.url, place=lowered.paths.place)
         told.setdefault(text, decision)
@@ -71,14 +71,15 @@ def version(options: argparse.Namespace) -> int:
     return 0
 
 
-def _field(options: argparse.Namespace, text: str) -> tuple[str, str]:
+def field_of(options: argparse.Namespace, text: str) -> tuple[str, str]:
+    """A field from `Name: value`."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         options.usage_error(f"-H takes 'Name: value', not {text!r}")
     return name.strip(), value.strip()
 
 
-def _listeners(plan: "Plan", url: str) -> list[int]:
+def listeners_of(plan: "Plan", url: str) -> list[int]:
     """Those at the URL's port; where none is, all that take traffic."""
     from urllib.parse import urlsplit
 

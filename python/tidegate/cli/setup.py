@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Add = Callable[..., argparse.ArgumentParser]
 
+FORMS: Final = ("caddyfile", "haproxy", "litellm")
 SHELLS: Final = ("bash", "zsh", "fish")
 PIECES: Final = {
     "unit": "tidegate.service",
@@ -36,6 +37,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], verb: Add) -
         "-o", "--output", default="tidegate.yaml", metavar="FILE", help="default: tidegate.yaml; - to print"
     )
     init.add_argument("--force", action="store_true", help="replace a file that is there")
+    convert = verb(verbs, "convert", "print another program's configuration as tidegate.yaml", "setup", "convert")
+    convert.add_argument("file", metavar="FILE", help="a Caddyfile, a haproxy.cfg, LiteLLM's config.yaml")
+    convert.add_argument("--from", dest="form", choices=FORMS, help="what it is, where its name and words don't say")
+    convert.add_argument("-o", "--output", metavar="FILE", help="write it there; replaces nothing")
     completion = verb(verbs, "completion", "print the completions for a shell", "setup", "completion")
     completion.add_argument("shell", choices=SHELLS)
     verb(verbs, "manpage", "print the manual page, in roff", "setup", "manpage")
@@ -67,6 +72,29 @@ def init(options: argparse.Namespace) -> int:
     except OSError as error:
         raise TidegateError(f"cannot write {error.filename}: {error.strerror}") from error
     out(f"wrote {options.output}; next: tidegate check -c {options.output}, then tidegate run -c {options.output}")
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Prints the configuration with its notes, and says on standard error how many there are to read."""
+    from tidegate.convert import convert as converted_of
+    from tidegate.errors import TidegateError
+
+    converted = converted_of(options.file, options.form)
+    if options.output is None:
+        out(converted.text())
+    else:
+        try:
+            with open(options.output, "x", encoding="utf-8") as file:
+                file.write(converted.text())
+        except FileExistsError:
+            raise TidegateError(f"{options.output} is there already") from None
+        except OSError as error:
+            raise TidegateError(f"cannot write {options.output}: {error.strerror}") from error
+    if notes := len(converted.all_notes):
+        sys.stderr.write(
+            f"{notes} place{'s' if notes > 1 else ''} where the meaning is another: read the lines with NOTE\n"
+        )
     return 0
 
 

@@ -32,9 +32,9 @@ class Answer(NamedTuple):
             return self.body.decode("utf-8", "replace").strip()
 
 
-def ask(path: str, method: str, target: str, *, timeout_s: float = 30) -> Answer:
+def ask(path: str, method: str, target: str, *, timeout_s: float = 30, body: bytes | None = None) -> Answer:
     """One request over the Unix socket at `path`; raises Unreachable."""
-    return _exchange(_UnixConnection(path, timeout_s), path, method, target)
+    return _exchange(_UnixConnection(path, timeout_s), path, method, target, body)
 
 
 def ask_url(url: str, timeout_s: float) -> Answer:
@@ -63,9 +63,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _exchange(connection: http.client.HTTPConnection, where: str, method: str, target: str) -> Answer:
+def _exchange(
+    connection: http.client.HTTPConnection, where: str, method: str, target: str, body: bytes | None = None
+) -> Answer:
     try:
-        connection.request(method, target, headers={"Connection": "close"})
+        connection.request(method, target, body=body, headers={"Connection": "close"})
         response = connection.getresponse()
         return Answer(response.status, response.read())
     except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""The command line as plain data, read off its parser: what completions, the manual page and the reference are made from."""
+"""The command line as plain data, off its parser; completions, the manual page and the reference are made of it."""
 
 from __future__ import annotations
 

@@ -32,9 +32,6 @@ INVALID: Any = msgspec.UNSET
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _ON = frozenset(("true", "on", "yes"))
 _OFF = frozenset(("false", "off", "no"))
-_LATER = {
-    "cache": "caching is not supported by this version",
-}
 
 
 class Context:
@@ -143,9 +140,6 @@ def _struct(kind: inspect.StructType) -> Reader:
 
 
 def _unknown(name: str, place: Any, known: list[str], context: Context) -> None:
-    if name in _LATER and name not in known:
-        context.problems.error_at(place, f"`{name}`: {_LATER[name]}", "leave it out")
-        return
     meant = closest(name, known)
     right = f"did you mean `{meant}`?" if meant else f"the keys here are {_listed(known)}"
     context.problems.error_at(place, f"`{name}` is not a key here", right)

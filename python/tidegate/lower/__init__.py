@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tidegate.errors import ConfigWarning
     from tidegate.load.tree import SourceMap
+    from tidegate.lower.acme import Order
     from tidegate.lower.ai.price import Catalogue
     from tidegate.lower.ai.store import AiStore
     from tidegate.lower.paths import PlanPaths
@@ -31,6 +32,8 @@ class Lowered(NamedTuple):
     warnings: list[ConfigWarning]
     files: list[str] = []  # noqa: RUF012 — a tuple's default, which nobody changes
     """What was read beside the configuration, and is watched with it."""
+    orders: list[Order] = []  # noqa: RUF012 — a tuple's default, which nobody changes
+    """Certificates that are to be had by ACME."""
 
 
 def lower(
@@ -41,20 +44,22 @@ def lower(
     ai_store: AiStore | None = None,
     state: str | None = None,
     catalogue: Callable[[], Catalogue | None] | None = None,
+    kept_keys: Callable[[str], str | None] | None = None,
 ) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors` with all that is wrong.
 
     The configuration's listeners and routes keep their places in the plan's lists; those of the admin come behind
     them. With `control_socket`, an absolute path, the admin API also answers there. `ai_store` holds the keys that
     were not written into the configuration, `state` is where usage is kept if the configuration does not say (nowhere
-    without it), `catalogue` reads the price list (the one that Tidegate brings unless given).
+    without it), `catalogue` reads the price list (the one that Tidegate brings unless given), `kept_keys` the
+    keys that were fetched last from a URL.
     """
     from tidegate.load.pause import without_collection
     from tidegate.lower.ai import Around
     from tidegate.lower.whole import lower_whole
 
     with without_collection():
-        return lower_whole(config, where, control_socket, Around(ai_store, state, catalogue))
+        return lower_whole(config, where, control_socket, Around(ai_store, state, catalogue, kept_keys))
 
 
 def verify(lowered: Lowered, check_plan: Callable[[bytes], object]) -> None:

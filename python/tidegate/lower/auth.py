@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from tidegate import plan
 from tidegate.lower.headers import is_token
+from tidegate.lower.htpasswd import lower_htpasswd, wrong_hash
 from tidegate.lower.server import cidrs
 
 if TYPE_CHECKING:
+    from tidegate.lower.upstream import Upstreams
     from tidegate.lower.work import Path, Work
     from tidegate.model.auth import Access, ApiKeys, Auth, Basic
     from tidegate.model.secret import Secret
@@ -27,23 +29,42 @@ def lower_access(access: Access, path: Path, work: Work) -> plan.Access:
     return made
 
 
-def lower_auth(auth: Auth, path: Path, work: Work) -> plan.Auth | None:
+def lower_auth(auth: Auth, path: Path, work: Work, upstreams: Upstreams) -> plan.Auth | None:
     """Who may come by credentials; None where it was wrong."""
-    if auth.api_keys is not None and auth.basic is not None:
-        work.error(path, "`api_keys` and `basic` are both here", "keep one of them")
-        return None
+    methods: list[plan.ApiKeys | plan.Basic | plan.Jwt] = []
     if auth.api_keys is not None:
-        return _api_keys(auth.api_keys, (*path, "api_keys"), work)
+        methods.append(_api_keys(auth.api_keys, (*path, "api_keys"), work))
+    if auth.jwt is not None:
+        from tidegate.lower.jwt import lower_jwt
+
+        methods.append(lower_jwt(auth.jwt, (*path, "jwt"), work))
     if auth.basic is not None:
-        return _basic(auth.basic, (*path, "basic"), work)
-    work.error(path, "this asks for nothing", "add `api_keys` or `basic`, or leave `auth` out")
-    return None
+        methods.append(_basic(auth.basic, (*path, "basic"), work))
+    if auth.forward is not None:
+        from tidegate.lower.forward import lower_forward
+
+        if methods:
+            work.error((*path, "forward"), "somebody else decides, and there are other ways in", "keep one of them")
+        return lower_forward(auth.forward, (*path, "forward"), work, upstreams)
+    if auth.oidc is not None:
+        from tidegate.lower.oidc import lower_oidc
+
+        if methods or auth.forward is not None:
+            work.error((*path, "oidc"), "people log in elsewhere, and there are other ways in", "keep one of them")
+        return lower_oidc(auth.oidc, (*path, "oidc"), work)
+    if not methods:
+        work.error(
+            path, "this asks for nothing", "add `api_keys`, `jwt`, `basic`, `forward` or `oidc`, or leave `auth` out"
+        )
+        return None
+    return methods[0] if len(methods) == 1 else plan.Any(methods=methods)
 
 
 def _api_keys(written: ApiKeys, path: Path, work: Work) -> plan.ApiKeys:
     source: plan.KeySource = plan.KeyBearer()
-    if written.header is not None and written.query is not None:
-        work.error((*path, "query"), "`header` and `query` are both here", "keep one of them")
+    places = [place for place in ("header", "query", "cookie") if getattr(written, place) is not None]
+    if len(places) > 1:
+        work.error((*path, places[1]), f"`{places[0]}` and `{places[1]}` are both here", "keep one of them")
     if written.header is not None:
         if not is_token(written.header):
             work.error((*path, "header"), f"`{written.header}` is not a header's name", "write `X-Api-Key`")
@@ -55,6 +76,10 @@ def _api_keys(written: ApiKeys, path: Path, work: Work) -> plan.ApiKeys:
         if not written.query:
             work.error((*path, "query"), "the parameter's name is empty", "write `query: key`")
         source = plan.KeyQuery(name=written.query)
+    elif written.cookie is not None:
+        if not is_token(written.cookie):
+            work.error((*path, "cookie"), f"`{written.cookie}` is not a cookie's name", "write `cookie: session`")
+        source = plan.KeyCookie(name=written.cookie)
     if not written.keys:
         work.error((*path, "keys"), "no key is let in", 'add `keys: [{name: web, key: "${WEB_KEY}"}]`')
     keys = []
@@ -72,9 +97,11 @@ def _basic(written: Basic, path: Path, work: Work) -> plan.Basic:
         work.error(
             (*path, "realm"), "a realm has no quotation marks and no control characters", "write letters and spaces"
         )
-    if not written.users:
-        work.error((*path, "users"), "no user is let in", 'add `users: [{name: ann, password: "${ANN_PASSWORD}"}]`')
+    if not written.users and written.file is None:
+        right = 'add `users: [{name: ann, password: "${ANN_PASSWORD}"}]`, or `file: users.htpasswd`'
+        work.error((*path, "users"), "no user is let in", right)
     users = []
+    hashes: list[plan.PasswordHash] = []
     names = _Once("user", path, "users", work)
     for index, entry in enumerate(written.users):
         at = (*path, "users", index)
@@ -82,10 +109,21 @@ def _basic(written: Basic, path: Path, work: Work) -> plan.Basic:
             work.error(
                 (*at, "name"), f"`{entry.name}` has a colon, which ends a name (RFC 7617 §2)", "write it without"
             )
+        if entry.hash is not None:
+            if entry.password is not None or entry.sha256 is not None:
+                other = "password" if entry.password is not None else "sha256"
+                work.error(at, f"`hash` and `{other}` are both here", "keep one of them")
+            names.check(entry.name, entry.hash.sha256(f"{entry.name}:"), index)
+            if (wrong := wrong_hash(text := entry.hash.for_wire())) is not None:
+                work.error((*at, "hash"), *wrong)
+            hashes.append(plan.PasswordHash(name=entry.name, hash=text))
+            continue
         digest = _digest(entry.password, entry.sha256, f"{entry.name}:", "password", at, work)
         names.check(entry.name, digest, index)
         users.append(plan.BasicUser(name=entry.name, sha256=digest))
-    return plan.Basic(realm=written.realm, users=users, strip=not written.forward)
+    if written.file is not None:
+        hashes += lower_htpasswd(written.file, set(names.names), (*path, "file"), work)
+    return plan.Basic(realm=written.realm, users=users, hashes=hashes, strip=not written.forward)
 
 
 def _digest(secret: Secret | None, sha256: str | None, before: str, called: str, path: Path, work: Work) -> str:

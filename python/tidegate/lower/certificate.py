@@ -1,6 +1,6 @@
 """Certificates of listeners: PEM and PKCS#12 read, the key normalised, every fault that can be known told.
 
-The only module that knows `cryptography`; it is imported where a listener has TLS, and nowhere else.
+Imported where a listener has TLS, and nowhere else: `cryptography` takes its time.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidegate.lower.work import Path, Work
     from tidegate.model.route import Edits
 
-__all__ = ["is_token", "lower_edits"]
+__all__ = ["is_framing", "is_token", "lower_edits"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _OURS = {
@@ -31,6 +31,11 @@ _OURS = {
 def is_token(name: str) -> bool:
     """Whether it can be a field's name (RFC 9110 §5.6.2)."""
     return _TOKEN.fullmatch(name) is not None
+
+
+def is_framing(name: str) -> bool:
+    """Whether a field frames a message or belongs to one hop, so that only Tidegate writes it."""
+    return name.lower() in _OURS
 
 
 def lower_edits(edits: Edits, path: Path, work: Work, captures: Captures, *, request: bool) -> list[plan.HeaderEdit]:

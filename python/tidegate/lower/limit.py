@@ -29,7 +29,10 @@ _ALIASES = {
     "user": "api_key",
     "key": "api_key",
 }
-_RIGHT = "write `client_ip`, `header:NAME`, `cookie:NAME`, `api_key`, `path`, `host`, `route`, or a list of these"
+_RIGHT = (
+    "write `client_ip`, `header:NAME`, `cookie:NAME`, `claim:NAME`, `api_key`, `path`, `host`, `route`, "
+    "or a list of these"
+)
 
 _Written = TypeVar("_Written", Limit, Concurrency)
 
@@ -41,13 +44,15 @@ def lower_key(written: str | list[str], path: Path, work: Work) -> list[plan.Key
         kind, colon, name = text.partition(":")
         if text in _KEYS:
             part = _KEYS[text]
+        elif colon and kind == "claim" and name:
+            part = plan.ClaimPart(name=name)
         elif colon and kind in ("header", "cookie"):
             if not is_token(name):
                 work.error(at, f"`{text}` names no {kind}", f"write `{kind}:NAME`")
                 continue
             part = plan.HeaderPart(name=name) if kind == "header" else plan.CookiePart(name=name)
         else:
-            meant = _ALIASES.get(text) or closest(text, [*_KEYS, "header", "cookie"])
+            meant = _ALIASES.get(text) or closest(text, [*_KEYS, "header", "cookie", "claim"])
             work.error(at, f"`{text}` is nothing to count by", f"did you mean `{meant}`?" if meant else _RIGHT)
             continue
         if part in parts:

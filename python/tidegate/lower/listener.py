@@ -54,6 +54,10 @@ def lower_listeners(work: Work) -> None:
                 "`proxy_protocol` without `server.trusted_proxies` would refuse every connection",
                 "list the balancers: `server: {trusted_proxies: [10.0.0.0/8]}`",
             )
+    if work.orders:
+        from tidegate.lower.acme import look_over_challenges
+
+        look_over_challenges(work)
     if not work.listeners:
         work.error((), "there is no listener", 'add `listeners: [":8080"]`')
 

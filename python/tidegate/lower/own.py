@@ -32,6 +32,7 @@ def own_route(
         matches=plan.Matches(hosts=[], path=path, methods=[], headers=[], query=[]),
         access=None,
         auth=None,
+        cors=None,
         limits=[],
         concurrency=[],
         hook=hook,
@@ -41,6 +42,7 @@ def own_route(
         response_headers=[],
         timeouts=lower_timeouts(Timeouts(), Timeouts(), ((), ()), work),
         retry=lower_retry(Retry(), False, ((), ()), work),
+        cache=None,
         access_log=logged,
         action=action,
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from tidegate import plan
 from tidegate.load.problems import closest
 from tidegate.lower.auth import lower_access, lower_auth
+from tidegate.lower.cache import lower_cache
+from tidegate.lower.cors import cors_edits, lower_cors
 from tidegate.lower.headers import lower_edits
 from tidegate.lower.hook import lower_hook
 from tidegate.lower.limit import lower_route_limits
@@ -75,7 +77,8 @@ def _route(
         listeners=listeners,
         matches=matches,
         access=lower_access(route.access, (*path, "access"), work) if route.access is not None else None,
-        auth=lower_auth(route.auth, (*path, "auth"), work) if route.auth is not None else None,
+        auth=lower_auth(route.auth, (*path, "auth"), work, upstreams) if route.auth is not None else None,
+        cors=lower_cors(route.cors, route, (*path, "cors"), work) if route.cors is not None else None,
         limits=counts[0],
         concurrency=counts[1],
         hook=hook,
@@ -84,11 +87,11 @@ def _route(
         if route.rewrite is not None
         else None,
         request_headers=lower_edits(route.headers.request, (*path, "headers", "request"), work, captures, request=True),
-        response_headers=lower_edits(
-            route.headers.response, (*path, "headers", "response"), work, captures, request=False
-        ),
+        response_headers=cors_edits(route.cors)
+        + lower_edits(route.headers.response, (*path, "headers", "response"), work, captures, request=False),
         timeouts=lower_timeouts(route.timeouts, upstreams.timeouts(upstream), paths, work),
         retry=lower_retry(route.retry, upstreams.retry(upstream), paths, work),
+        cache=lower_cache(route, name, (*path, "cache"), work),
         access_log=route.access_log,
         action=action,
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["is_tcp", "lower_tcp"]
 
 _ONLY_TCP = ("upstream", "sni", "access", "limit", "concurrency", "max_connections", "timeouts", "access_log")
-_NAMELESS = (plan.HeaderPart, plan.CookiePart, plan.ApiKeyPart, plan.PathPart)
+_NAMELESS = (plan.HeaderPart, plan.CookiePart, plan.ApiKeyPart, plan.ClaimPart, plan.PathPart)
 
 
 def is_tcp(work: Work, index: int) -> bool:

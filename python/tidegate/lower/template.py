@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["NO_CAPTURES", "Captures", "Wrong", "captures_of", "parse", "replacement", "show", "template"]
 
 VARIABLES: frozenset[str] = frozenset(get_args(plan.VariableName))
-_PARTS: dict[str, type[plan.HeaderValue | plan.QueryValue | plan.CookieValue]] = {
+_PARTS: dict[str, type[plan.HeaderValue | plan.QueryValue | plan.CookieValue | plan.ClaimValue]] = {
     "header": plan.HeaderValue,
     "query": plan.QueryValue,
     "cookie": plan.CookieValue,
+    "claim": plan.ClaimValue,
 }
 _OPEN = re.compile(r"\$\$\{|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]*|[0-9]+")
@@ -126,6 +127,8 @@ def show(parts: plan.Template) -> str:
                 out.append(f"${{query:{name}}}")
             case plan.CookieValue(name=name):
                 out.append(f"${{cookie:{name}}}")
+            case plan.ClaimValue(name=name):
+                out.append(f"${{claim:{name}}}")
             case plan.Capture(name=name):
                 out.append(f"${{capture:{name}}}")
     return "".join(out)
@@ -137,7 +140,7 @@ def _variable(inner: str, captures: Captures) -> plan.TemplatePart:
         return plan.Variable(name=inner)  # type: ignore[arg-type]  # just looked up
     kind, colon, name = inner.partition(":")
     if colon and kind in _PARTS:
-        if not (_TOKEN.fullmatch(name) if kind != "query" else name):
+        if not (_TOKEN.fullmatch(name) if kind not in ("query", "claim") else name):
             raise Wrong(f"`{whole}` names no {kind}", f"write `${{{kind}:NAME}}`", whole)
         return _PARTS[kind](name=name)
     if colon and kind != "capture":

@@ -24,8 +24,16 @@ def lower_tls(written: ListenerTls | None, path: Path, work: Work) -> plan.Liste
         return None
     from tidegate.lower.certificate import lower_certificates
 
+    certificates = lower_certificates(written.certificates, (*path, "certificates"), work)
+    if written.acme != []:
+        from tidegate.lower.acme import lower_acme
+
+        certificates += lower_acme(written.acme, (*path, "acme"), work)
+    elif not written.certificates:
+        work.error(path, "there is no certificate", "add `certificates: [{cert: …, key: …}]`, or `acme`")
     return plan.ListenerTls(
-        certificates=lower_certificates(written.certificates, (*path, "certificates"), work),
+        certificates=certificates,
+        challenges=[],
         unknown_name=written.default,
         client=_client(written.client, (*path, "client"), work) if written.client is not None else None,
         profile=written.profile,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidegate import plan
 from tidegate.lower import Lowered
 from tidegate.lower.admin import admin_routes
+from tidegate.lower.cache import lower_store
 from tidegate.lower.listener import lower_admin, lower_listeners, redirect_routes
 from tidegate.lower.log import lower_access_log
 from tidegate.lower.paths import PlanPaths
@@ -29,6 +30,7 @@ __all__ = ["lower_whole"]
 def lower_whole(config: Config, where: SourceMap, control_socket: str | None, around: Around) -> Lowered:
     """The plan of a configuration; raises `ConfigErrors`."""
     work = Work(config, where)
+    work.kept_keys = around.kept_keys or work.kept_keys
     server = lower_server(work)
     lower_listeners(work)
     access_log = lower_access_log(work)
@@ -44,6 +46,7 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
     paths = PlanPaths(where, work, len(routes))
     routes += redirect_routes(work)
     routes += admin_routes(work, admins)
+    cache = lower_store(work, routes)
     work.problems.raise_if_any()
     made = plan.Plan(
         schema=plan.SCHEMA,
@@ -56,8 +59,9 @@ def lower_whole(config: Config, where: SourceMap, control_socket: str | None, ar
         hooks=work.hooks,
         access_log=access_log,
         ai=made_ai,
+        cache=cache,
     )
-    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files)
+    return Lowered(made, plan.encode(made), paths, work.problems.warnings, work.files, work.orders)
 
 
 def _ai(work: Work, upstreams: Upstreams, around: Around) -> AiLowering | None:

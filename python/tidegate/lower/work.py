@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from tidegate import plan
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
+    from tidegate.lower.acme import Order
     from tidegate.model.config import Config
 
     T = TypeVar("T")
@@ -35,6 +37,8 @@ class Work:
         self.files: list[str] = []
         """Beside the configuration: what was read while it was lowered."""
         self.listeners: list[plan.Listener] = []
+        self.orders: list[Order] = []
+        self.order_paths: list[Path] = []
         self.limits: list[plan.Limit] = []
         self.concurrency: list[plan.Concurrency] = []
         self.hooks: list[plan.Hook] = []
@@ -45,10 +49,30 @@ class Work:
         self.concurrency_paths: list[Path] = []
         self.hook_paths: list[Path] = []
         self.upstream_paths: list[Path] = []
+        self.kept_keys: Callable[[str], str | None] = lambda _: None
+        """The keys that were fetched last from a URL."""
         self.tunnel_idle_ms = 0
         self.listener_limits: list[list[int]] = []
         self.listener_caps: list[list[int]] = []
         self.ai_paths: dict[str, list[Path]] = {}
+
+    def file(self, name: str, path: Path) -> str:
+        """The file that is named at a value, seen from the configuration's folder."""
+        return os.path.normpath(os.path.join(self.where.directory(path), os.path.expanduser(name)))
+
+    def read(self, file: str, path: Path, most: int) -> bytes | None:
+        """What stands in a file, which is watched from now on; None where it can't be read, which is noted."""
+        self.files.append(file)
+        try:
+            with open(file, "rb") as opened:
+                content = opened.read(most + 1)
+        except OSError as error:
+            self.error(path, f"`{file}` can't be read: {error.strerror}", "write the path of a file that can be")
+            return None
+        if len(content) > most:
+            self.error(path, f"`{file}` is larger than {most:,} bytes", "write the path of the right file")
+            return None
+        return content
 
     def error(self, path: Path, what: str, right: str, find: str = "") -> None:
         """Notes an error at a value, or at a text within it."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from tidegate.model.ai import Ai
+from tidegate.model.cache import CacheStore
 from tidegate.model.listener import Listener
 from tidegate.model.log import AccessLog
 from tidegate.model.noun import Many, Noun, about
@@ -43,4 +44,5 @@ class Config(Noun, frozen=True, kw_only=True):
     server: Annotated[Server, about("Bounds and manners that all listeners share.")] = Server()
     routes: Annotated[list[Route], about("What is matched, and what is done with it.")] = []
     upstreams: Annotated[dict[str, str | list[str] | Upstream], about("Groups of endpoints by name.")] = {}
+    cache: Annotated[CacheStore, about("The store of what routes with `cache` keep.")] = CacheStore()
     ai: Annotated[Ai, about("The AI gateway: what routes with `ai` share.")] = Ai()

@@ -22,6 +22,9 @@ HANDSHAKE_TIMEOUT = "10s"
 TICKETS = "12h"
 """A browser of the morning comes back in the evening; nobody reads its traffic with a key that was stolen tomorrow."""
 
+ACME_DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+"""Let's Encrypt: free, and trusted everywhere."""
+
 HSTS_AGE = "365d"
 """What the preload lists ask for at least."""
 
@@ -79,6 +82,41 @@ MEMORY = "90%"
 
 LIMIT_KEYS = 1_000_000
 """A million clients fit in 64MB; beyond that the oldest counts are given up first."""
+
+# ── who may come ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JWT_LEEWAY = "30s"
+"""Clocks that are kept by NTP differ by less; libraries use 0 to 60s."""
+
+KEYS_TIMEOUT = "5s"
+"""A request with a key that nobody knows waits so long for the issuer's answer."""
+
+KEYS_INTERVAL = "5s"
+"""Between two questions for keys that nobody knows: a flood of made-up tokens is not passed on to the issuer."""
+
+AUTH_HEADERS = ("Authorization", "Cookie")
+"""What credentials come in."""
+
+AUTH_CONNECT = "1s"
+"""Whoever decides about requests stands near."""
+
+AUTH_TIMEOUT = "5s"
+"""All requests wait for it: a second is long, and a minute would fill the gateway with those who wait."""
+
+OIDC_SCOPES = ("openid", "profile", "email")
+"""What providers know by these names (OpenID Connect Core 1.0 §5.4)."""
+
+OIDC_SESSION = "8h"
+"""A working day; the provider may end it earlier."""
+
+OIDC_TIMEOUT = "10s"
+"""For the hook, which may ask the provider twice."""
+
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+"""What services are written for; CONNECT and TRACE no page may use (Fetch standard)."""
+
+CORS_MAX_AGE = "10m"
+"""Chromium keeps an answer for two hours at most, Firefox for a day; a mistake should not last that long."""
 
 # ── what upstreams get ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,3 +261,46 @@ AI_POOL_QUEUE = "30s"
 
 AI_TAGS = "X-Tidegate-Tags"
 """Where clients put tags."""
+
+# ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CACHE_MEMORY = "256MiB"
+"""Some fifty thousand pages, in a process that has a machine's memory to itself or a good part of it."""
+
+CACHE_OBJECT = "8MiB"
+"""Pages, pictures and scripts pass; a film would push out ten thousand of them."""
+
+CACHE_NEGATIVE = "5m"
+"""An error that was told to last a day is a day's outage after it was repaired."""
+
+CACHE_WAIT = "5s"
+"""Longer than pages take, shorter than users wait; whoever has waited so long asks the origin himself."""
+
+CACHE_ENCODINGS = ["zstd", "br", "gzip"]
+"""What browsers take and servers make, the best first: eight variants at most instead of one for every browser."""
+
+CACHE_VARIANTS = 32
+"""All of the codings times a few languages; an answer that varies with `User-Agent` pushes out its own, not others."""
+
+CACHE_TAGS = ["Cache-Tag", "Surrogate-Key"]
+"""The names that CDNs and their plug-ins use."""
+
+CACHE_STRIP = [
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Path",
+    "X-Forwarded-SSL",
+    "X-Host",
+    "X-HTTP-Host-Override",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-URL",
+    "X-Original-Host",
+    "X-Rewrite-URL",
+]
+"""Headers that frameworks act on and no key has: with one of them a client could choose what all others get."""
+
+CACHE_HEURISTIC = "10%"
+"""The typical setting, says RFC 9111 §4.2.2."""

@@ -19,8 +19,8 @@ class Limit(Noun, frozen=True, kw_only=True):
         Many | None,
         about(
             (
-                "What is counted apart: `client_ip` (IPv6 by /64), `header:NAME`, `cookie:NAME`, `api_key`, "
-                "`path`, `host`, `route`, or a list of these."
+                "What is counted apart: `client_ip` (IPv6 by /64), `header:NAME`, `cookie:NAME`, `claim:NAME`, "
+                "`api_key`, `path`, `host`, `route`, or a list of these."
             ),
             "client_ip",
             ["route", "header:X-Tenant"],

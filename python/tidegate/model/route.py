@@ -9,6 +9,8 @@ from msgspec import Meta
 
 from tidegate.model.ai.guard import AiRoute
 from tidegate.model.auth import Access, Auth
+from tidegate.model.cache import Cache
+from tidegate.model.cors import Cors
 from tidegate.model.hook import Hook
 from tidegate.model.limit import Concurrency, Limit
 from tidegate.model.noun import Many, Noun, Replacement, TemplateText, about
@@ -112,6 +114,9 @@ class Route(Noun, frozen=True, kw_only=True):
     match: Annotated[Match, about("What it takes; everything unless given.")] = Match()
     access: Annotated[Access | None, about("Who may come by address.")] = None
     auth: Annotated[Auth | None, about("Who may come by credentials.")] = None
+    cors: Annotated[Cors | None, about("Which pages of other origins may use it; the upstream says unless given.")] = (
+        None
+    )
     limit: Annotated[Limit | list[Limit], about("Token buckets, one or a list.")] = []
     concurrency: Annotated[Concurrency | list[Concurrency], about("Caps on requests in flight, one or a list.")] = []
     hook: Annotated[str | Hook | None, about("`module:function` that has a word, or a record.", "policies:check")] = (
@@ -120,6 +125,9 @@ class Route(Noun, frozen=True, kw_only=True):
     max_body: Annotated[
         Size | bool | None,
         about("A larger request body is refused with 413; `off` for no bound; `server.max_body` unless given."),
+    ] = None
+    cache: Annotated[
+        Cache | bool | None, about("What is kept of its answers: `{}` for what the origin says may be.", {"ttl": "60s"})
     ] = None
     rewrite: Annotated[Rewrite | None, about("What the upstream gets instead.")] = None
     headers: Annotated[Headers, about("Edits of header fields.")] = Headers()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tidegate.model import defaults
+from tidegate.model.acme import Acme
 from tidegate.model.noun import Noun, about
 from tidegate.model.secret import Secret
 from tidegate.model.units import Age, Duration
@@ -55,8 +56,12 @@ class ListenerTls(Noun, frozen=True, kw_only=True):
 
     certificates: Annotated[
         list[Certificate],
-        Meta(min_length=1, description="Which one a client is shown its name decides, and what signatures it knows."),
-    ]
+        Meta(description="Which one a client is shown its name decides, and what signatures it knows."),
+    ] = []
+    acme: Annotated[
+        Acme | list[Acme],
+        about("Certificates that an authority gives and renews by ACME; they come behind the others."),
+    ] = []
     default: Annotated[
         Literal["first", "refuse"],
         about("What a client gets that asks for a name which no certificate bears: the first one, or an alert."),

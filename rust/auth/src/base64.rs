@@ -59,6 +59,20 @@ pub(crate) fn decode_url(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Encodes as base64url without padding (RFC 4648 §5).
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..=group.len() {
+            out.push(char::from(ALPHABET[(bits >> (18 - 6 * at) & 0x3f) as usize]));
+        }
+    }
+    out
+}
+
 /// The last two characters are others than in plain base64.
 #[inline]
 fn url(character: u8) -> Option<u32> {
@@ -138,6 +152,7 @@ mod tests {
 
         #[test]
         fn what_is_encoded_for_urls_is_decoded(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(super::encode_url(&bytes), URL_SAFE_NO_PAD.encode(&bytes));
             prop_assert_eq!(decode_url(URL_SAFE_NO_PAD.encode(&bytes).as_bytes()), Some(bytes));
         }
 

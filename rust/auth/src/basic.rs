@@ -49,21 +49,35 @@ impl Basic {
     /// The digest is over both parts as they came, whatever their encoding (the challenge should say UTF-8, §2.1), so
     /// an unknown name takes as long as a wrong password.
     pub fn verify(&self, authorization: &[u8]) -> Result<&str, AuthFailure> {
-        let text = credentials(authorization, b"Basic").ok_or(AuthFailure::Scheme)?;
-        if text.len() > MAX_BYTES.div_ceil(3) * 4 {
-            return Err(AuthFailure::TooLong);
-        }
         let mut room = [0; MAX_BYTES];
-        let pair = decode(text, &mut room).ok_or(AuthFailure::Malformed)?;
-        if !pair.contains(&b':') || pair.iter().any(u8::is_ascii_control) {
-            return Err(AuthFailure::Malformed);
-        }
-        self.names.find(pair).ok_or(AuthFailure::Refused)
+        let pair = name_and_password(authorization, &mut room)?;
+        self.find(pair).ok_or(AuthFailure::Refused)
+    }
+
+    /// Whose name and password, with a colon between them, those are.
+    pub fn find(&self, pair: &[u8]) -> Option<&str> {
+        self.names.find(pair)
     }
 }
 
-/// A multiple of three, so that every text of the greatest length fits.
-const MAX_BYTES: usize = 768;
+/// The name and the password that the value of `Authorization` holds, with a colon between them.
+pub fn name_and_password<'a>(
+    authorization: &[u8],
+    room: &'a mut [u8; MAX_BYTES],
+) -> Result<&'a [u8], AuthFailure> {
+    let text = credentials(authorization, b"Basic").ok_or(AuthFailure::Scheme)?;
+    if text.len() > MAX_BYTES.div_ceil(3) * 4 {
+        return Err(AuthFailure::TooLong);
+    }
+    let pair = decode(text, room).ok_or(AuthFailure::Malformed)?;
+    if !pair.contains(&b':') || pair.iter().any(u8::is_ascii_control) {
+        return Err(AuthFailure::Malformed);
+    }
+    Ok(pair)
+}
+
+/// Bytes of a name and a password. A multiple of three, so that every text of the greatest length fits.
+pub const MAX_BYTES: usize = 768;
 
 #[cfg(test)]
 mod tests {

@@ -75,6 +75,11 @@ impl Body {
         self.received
     }
 
+    /// Whether fields came behind its last chunk.
+    pub fn has_trailers(&self) -> bool {
+        matches!(&self.decoder, Decoder::Chunked(decoder) if !decoder.trailers().is_empty())
+    }
+
     /// Whether all of it, with its framing, was handed on.
     pub fn is_ended(&self) -> bool {
         self.ended

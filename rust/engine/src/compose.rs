@@ -76,6 +76,7 @@ pub fn request(
         (field.known == Known::XForwardedPort && !exchange.peer_trusted)
             || (!id_header.is_empty() && name.eq_ignore_ascii_case(id_header))
             || route.strips(field, name)
+            || drops_for_cache(route, exchange, field, name)
             || route.request_edits.removes(name)
             || exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()))
     };
@@ -88,6 +89,7 @@ pub fn request(
             })
     };
     copy_request_fields(head, out, ours);
+    identity(route, exchange, out);
 
     if tells_x_forwarded(server.forwarded) {
         x_forwarded(&variables, out);
@@ -110,6 +112,9 @@ pub fn request(
     }
     route.request_edits.write(&variables, out);
     out.extend_from_slice(&exchange.hook_set);
+    if let Some(cached) = &exchange.cached {
+        out.extend_from_slice(&cached.lines);
+    }
     match facts.body {
         BodyLength::None | BodyLength::UntilClose => {}
         BodyLength::Exact(length) => content_length(length, out),
@@ -123,8 +128,20 @@ pub fn request(
     Ok(())
 }
 
+/// What the upstream is told of who came, but for what somebody else has the last word on.
+fn identity(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
+    for line in exchange.identity.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let replaced =
+            exchange.hook_remove.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes()));
+        if !replaced && !route.request_edits.removes(name) {
+            out.extend_from_slice(line);
+        }
+    }
+}
+
 /// The path as it came: an absolute form's scheme and authority and a fragment are none of it (RFC 9112 §3.2.1).
-fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
+pub fn own_path(exchange: &Exchange, out: &mut Vec<u8>) {
     let head = &exchange.head;
     if head.path.is_empty() {
         out.extend_from_slice(if head.method == Method::Options { b"*" } else { b"/" });
@@ -139,16 +156,35 @@ fn own_query(route: &PreparedRoute, exchange: &Exchange, out: &mut Vec<u8>) {
     if !head.has_query {
         return;
     }
+    if let (Some(cache), true) = (&route.cache, keeps(exchange)) {
+        // What is not in the key is not sent.
+        tidegate_cache::key::write_query(&cache.rules.key.query, head.slice(head.query), out);
+        return;
+    }
     out.push(b'?');
-    match route.query_key() {
-        None => out.extend_from_slice(head.slice(head.query)),
-        Some(name) => {
-            let start = out.len();
-            without_query_parameter(head.slice(head.query), name.as_bytes(), out);
-            if out.len() == start {
-                out.truncate(start - 1);
-            }
+    let start = out.len();
+    out.extend_from_slice(head.slice(head.query));
+    for (name, _) in route.query_credentials().filter(|(_, strip)| *strip) {
+        let query = out.split_off(start);
+        without_query_parameter(&query, name.as_bytes(), out);
+        if out.len() == start && !query.is_empty() {
+            // Nothing but credentials stood behind the question mark.
+            out.truncate(start - 1);
+            return;
         }
+    }
+}
+
+/// Whether the answer may be kept.
+fn keeps(exchange: &Exchange) -> bool {
+    exchange.cached.as_ref().is_some_and(|cached| cached.lead.is_some())
+}
+
+/// Whether a field stays behind because answers are kept that it does not tell apart.
+fn drops_for_cache(route: &PreparedRoute, exchange: &Exchange, field: &Field, name: &[u8]) -> bool {
+    match (&exchange.cached, &route.cache) {
+        (Some(cached), Some(cache)) => cached.drops(cache, field, name),
+        _ => false,
     }
 }
 
@@ -161,7 +197,7 @@ fn tells_forwarded(style: ForwardedStyle) -> bool {
 }
 
 /// Trusted proxies' lists are continued; anybody else's are replaced.
-fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
+pub fn x_forwarded(variables: &Variables<'_>, out: &mut Vec<u8>) {
     let exchange = variables.exchange;
     let head = &exchange.head;
     out.extend_from_slice(b"X-Forwarded-For: ");

@@ -109,6 +109,8 @@ pub enum Close {
     Tunnel,
     /// No TLS came about.
     Handshake,
+    /// An authority has seen what proves that the name is ours.
+    Challenge,
     /// The connection itself failed.
     Broken,
     /// An HTTP/2 client did what ends a connection.
@@ -136,6 +138,7 @@ impl Close {
             Self::Unread => "unread",
             Self::Tunnel => "tunnel",
             Self::Handshake => "handshake",
+            Self::Challenge => "challenge",
             Self::Broken => "broken",
             Self::Http2(reason) => reason.as_str(),
             Self::Shutdown => "shutdown",

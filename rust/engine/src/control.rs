@@ -16,19 +16,20 @@ use tidegate_plan::{Listener, Plan};
 use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 
 use crate::{
-    abuse,
+    abuse, cache,
     gates::Gates,
     handover::{Held, Inherited, Serving},
     health::Health,
     hooks::Hooks,
     io::listen::{self, Bound, Opened},
+    key_sets::KeyCell,
     life,
     metrics::{Expiry, Metrics},
     prepare::{PlanRejected, Prepared},
     pulse::{Health as Pulses, Pulse},
     resolve::Resolver,
     telemetry,
-    worker::{self, Message, Shared},
+    worker::{Message, Shared},
 };
 
 /// A listener that was opened: its index in the plan, its sockets, and whether this engine has bound them.
@@ -116,6 +117,8 @@ impl Engine {
             draining: AtomicBool::new(false),
             expiries: Mutex::default(),
             log: Mutex::new(None),
+            cache: Mutex::new(None),
+            key_sets: Mutex::default(),
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             inboxes,
             started: Instant::now(),
@@ -183,7 +186,7 @@ impl Engine {
         let (shared, first) = (engine.shared.clone(), prepared.clone());
         let worker = async move {
             let mut inbox = inbox;
-            worker::main(0, shared, first, &mut inbox, false).await;
+            crate::worker::main(0, shared, first, &mut inbox, false).await;
         };
         engine.install(&mut state, prepared, bound)?;
         drop(state);
@@ -275,9 +278,31 @@ impl Engine {
         self.shared.generation.store(prepared.generation, Ordering::Relaxed);
         *self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner) = expiries(&prepared.plan);
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.log);
+        self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.cache);
+        self.shared.key_sets.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&prepared.key_sets);
         state.current = Some(prepared);
         state.addresses.clone_from(&addresses);
         Ok(addresses)
+    }
+
+    /// Takes keys of the set called `name` that were fetched: how many can be used, and why others can't. `None`: the
+    /// plan has no such set.
+    pub fn set_keys(&self, name: &str, jwks: &[u8]) -> Result<Option<(usize, Vec<String>)>, String> {
+        match self.key_set(name) {
+            Some(cell) => cell.set(jwks).map(Some).map_err(|why| why.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// Keys of the set called `name` could not be fetched; those that there are stay.
+    pub fn keys_failed(&self, name: &str) {
+        if let Some(cell) = self.key_set(name) {
+            cell.fail();
+        }
+    }
+
+    fn key_set(&self, name: &str) -> Option<Arc<KeyCell>> {
+        self.lock().current.as_ref().and_then(|current| current.key_sets.get(name).cloned())
     }
 
     /// Accepts nothing more (but on admin listeners) and lets connections go as they become idle.
@@ -367,6 +392,20 @@ impl Engine {
         if let Some(log) = self.lock().current.as_ref().and_then(|plan| plan.log.as_ref()) {
             log.reopen();
         }
+    }
+
+    /// Makes answers invalid that are kept; see [`cache::purge`].
+    pub fn cache_purge(&self, what: &str, value: &[u8], softly: bool) -> Option<bool> {
+        cache::purge(&*self.shared.kept()?, what, value, softly)
+    }
+
+    /// What is kept under a key's text, as JSON; `None` where nothing is.
+    pub fn cache_get(&self, text: &[u8]) -> Option<String> {
+        cache::describe(
+            &*self.shared.kept()?,
+            text,
+            self.shared.started_at * 1000 + self.shared.now() / 1_000_000,
+        )
     }
 
     /// Books on accounts of the plan that runs what calls of another process have taken: name, moment (milliseconds since 1970), and

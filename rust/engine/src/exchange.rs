@@ -8,20 +8,22 @@ use std::{
     task::Poll,
 };
 
-use tidegate_http1::request_facts;
+use tidegate_cache::Outcome;
+use tidegate_http1::{RequestFacts, request_facts};
 use tidegate_plan::Action;
 
 use crate::{
     abuse::{self, Level},
     ai,
     answer::{self, Answer},
+    cache::{self, Given, Look},
     connection::{Close, Connection, Next},
     drain,
     failure::{Cause, Failure},
     forward, handshake,
     prepare::PreparedRoute,
     record,
-    stage::{self, hook::Ruling},
+    stage::{self, auth::Entry, hook::Ruling, respond::Made},
     worker::{Worker, WorkerPlan},
 };
 
@@ -58,16 +60,14 @@ async fn caught(journey: impl Future<Output = Next>) -> Option<Next> {
 /// A key in the query is for nobody's eyes: where the record is written, stars take its place.
 fn hide_key(plan: &WorkerPlan, exchange: &mut Exchange) {
     let Some(route) = exchange.route.map(|index| &plan.shared.routes[index as usize]) else { return };
-    let name = match route.plan.action {
-        Action::Ai(_) => "key",
-        _ => match route.query_credential() {
-            Some(name) => name,
-            None => return,
-        },
-    };
     let head = &mut exchange.head;
     let query = head.query;
-    tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    let mut hide =
+        |name: &str| tidegate_auth::mask_query_parameter(query.of_mut(&mut head.bytes), name.as_bytes());
+    if matches!(route.plan.action, Action::Ai(_)) {
+        hide("key");
+    }
+    route.query_credentials().for_each(|(name, _)| hide(name));
 }
 
 /// Answers a request whose head could not be read, and records it.
@@ -119,9 +119,28 @@ async fn journey(
         return fail(connection, exchange, Failure::client(Cause::BodyTooLarge)).await;
     }
 
+    // which page asks
+    if let Some(cors) = &route.plan.cors {
+        match stage::cors::check(cors, exchange) {
+            Ok(false) => {}
+            Ok(true) => return send(worker, plan, connection, exchange, route, Made::empty(204)).await,
+            Err(failure) => return fail(connection, exchange, failure).await,
+        }
+    }
+
     // who
-    if let Err(failure) = stage::auth::check(route, exchange) {
-        return fail(connection, exchange, failure).await;
+    match stage::auth::check(worker, plan, route, exchange) {
+        Ok(Entry::In) => {}
+        // Boxed: most who come are known without asking anybody.
+        Ok(Entry::Ask(question)) => {
+            let asking = stage::auth::ask(worker, plan, route, connection, exchange, question);
+            match Box::pin(asking).await {
+                Ok(None) => {}
+                Ok(Some(made)) => return send(worker, plan, connection, exchange, route, made).await,
+                Err(failure) => return fail(connection, exchange, failure).await,
+            }
+        }
+        Err(failure) => return fail(connection, exchange, failure).await,
     }
 
     // how much
@@ -165,11 +184,52 @@ async fn journey(
         (None, _) => None,
     };
     match upstream {
+        Some(index) if route.cache.is_some() => {
+            cached(worker, plan, connection, exchange, route, &facts, index).await
+        }
         Some(index) => {
             let upstream = &plan.upstreams[index as usize];
             forward::run(worker, plan, connection, exchange, route, &facts, upstream).await
         }
         None => own_answer(worker, plan, connection, exchange, route).await,
+    }
+}
+
+/// cache: what is kept answers; else the origin does, and what it says is kept.
+async fn cached(
+    worker: &Rc<Worker>,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    facts: &RequestFacts,
+    index: u32,
+) -> Next {
+    let upstream = &plan.upstreams[index as usize];
+    let (Some(rules), Some(shared)) = (&route.cache, &plan.shared.cache) else {
+        return forward::run(worker, plan, connection, exchange, route, facts, upstream).await;
+    };
+    let own = matches!(&route.plan.action, Action::Forward { upstream } if *upstream == index);
+    let chosen = (!own).then_some(&*upstream.name);
+    let around =
+        cache::Around { worker, plan, route, cache: rules, shared, framing: facts, upstream, chosen };
+    match cache::look(worker, plan, route, rules, shared, exchange, facts, chosen) {
+        Look::Give { object, outcome, facts, debug, slot } => {
+            if outcome == Outcome::Stale {
+                cache::refresh(worker, plan, connection, exchange, slot, index, !own);
+            }
+            let given = Given { object, outcome, reason: None, forwarded: None, debug, facts };
+            cache::give(worker, plan, connection, exchange, route, given).await
+        }
+        // Boxed: they are large, and hits should not carry them.
+        Look::Fetch(fetch, cached) => {
+            Box::pin(cache::fetch(around, connection, exchange, fetch, cached)).await
+        }
+        Look::Pass(cached) => Box::pin(cache::pass(around, connection, exchange, cached)).await,
+        Look::Refuse => {
+            let failure = Failure::gateway(Cause::OnlyIfCached);
+            answer::fail(worker, plan, connection, exchange, Some(route), failure).await
+        }
     }
 }
 
@@ -182,17 +242,31 @@ async fn own_answer(
     route: &PreparedRoute,
 ) -> Next {
     match stage::respond::make(worker, plan, route, exchange, &route.plan.action) {
-        Ok(made) => {
-            let answer = Answer {
-                status: made.status,
-                content_type: made.content_type.as_bytes(),
-                fields: &made.fields,
-                body: &made.body,
-            };
-            answer::send(worker, plan, connection, exchange, Some(route), answer).await
-        }
+        Ok(made) => send(worker, plan, connection, exchange, route, made).await,
         Err(failure) => answer::fail(worker, plan, connection, exchange, Some(route), failure).await,
     }
+}
+
+/// Sends an answer that was made here, with what the stages before it have to tell.
+async fn send(
+    worker: &Worker,
+    plan: &Rc<WorkerPlan>,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    route: &PreparedRoute,
+    made: Made,
+) -> Next {
+    let mut fields = std::mem::take(&mut exchange.fields);
+    fields.extend_from_slice(&made.fields);
+    let answer = Answer {
+        status: made.status,
+        content_type: made.content_type.as_bytes(),
+        fields: &fields,
+        body: &made.body,
+    };
+    let next = answer::send(worker, plan, connection, exchange, Some(route), answer).await;
+    exchange.fields = fields;
+    next
 }
 
 impl Exchange {

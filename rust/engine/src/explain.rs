@@ -8,6 +8,7 @@ use tidegate_plan::Plan;
 use tidegate_route::{Asked, Captures, Router, normalise_host, normalise_path};
 
 use crate::{
+    cache::Spoken,
     metrics::Metrics,
     prepare::{PlanRejected, Prepared},
 };
@@ -43,6 +44,10 @@ pub fn explain(
             match decision.route {
                 Some((route, prefix)) => {
                     let _ = write!(text, ",\"route\":{route},\"matched_prefix\":{prefix}");
+                    if let Some(key) = &decision.cache_key {
+                        text.push_str(",\"cache_key\":");
+                        quote(&mut text, key);
+                    }
                 }
                 None => text.push_str(",\"route\":null,\"matched_prefix\":0"),
             }
@@ -61,6 +66,8 @@ struct Decision {
     host: Vec<u8>,
     path: Vec<u8>,
     route: Option<(u32, usize)>,
+    /// The text of the key that its answer is kept under.
+    cache_key: Option<Vec<u8>>,
 }
 
 fn decide(
@@ -108,7 +115,14 @@ fn decide(
         query: head.slice(head.query),
     };
     let found = router.find(&asked, &mut Captures::default());
+    let cache_key = found.as_ref().and_then(|found| {
+        let route = prepared.routes.get(found.route as usize)?;
+        let scheme = if url.starts_with("https://") { b"https".as_slice() } else { b"http" };
+        let spoken = Spoken { head: &head, host, path, scheme, route: &route.plan.name };
+        Some(spoken.key_text(route.cache.as_ref()?))
+    });
     Ok(Decision {
+        cache_key,
         host: host.to_vec(),
         path: path.to_vec(),
         route: found.map(|found| (found.route, found.prefix_len)),

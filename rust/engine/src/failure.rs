@@ -1,5 +1,6 @@
 //! Whose fault it was, and what is said about it: every refusal and failure has a name that logs print and tests assert.
 
+use tidegate_auth::jwt::TokenError;
 use tidegate_http1::{Refusal, ResponseFault};
 
 /// Who is to blame.
@@ -41,6 +42,26 @@ pub enum Cause {
     AddressDenied,
     /// No credential came, or a wrong one.
     Unauthorized,
+    /// The token lets nobody in.
+    Token(TokenError),
+    /// The keys that tokens are checked with could not be fetched.
+    KeysUnavailable,
+    /// Too many passwords wait to be checked.
+    PasswordsFull,
+    /// The password was not checked in time.
+    PasswordsLate,
+    /// Whoever decides about requests can't be reached.
+    AuthUnreachable,
+    /// Whoever decides about requests did not answer in time.
+    AuthTimeout,
+    /// Whoever decides about requests takes no more questions.
+    AuthFull,
+    /// Whoever decides about requests answered neither yes nor no.
+    AuthStatus,
+    /// Whoever decides about requests answered what is no answer.
+    AuthAnswer,
+    /// A page of another origin asked whether it may send such a request; it may not.
+    OriginRefused,
     /// The key's time is over.
     KeyExpired,
     /// The provider's answer is larger than is held.
@@ -85,6 +106,8 @@ pub enum Cause {
     HooksFull,
     /// The hook named an upstream that does not exist.
     HookUpstream,
+    /// The client wanted the answer only from the cache, where it is not.
+    OnlyIfCached,
     /// The upstream has no endpoint (its name has no address yet, or none any more).
     NoEndpoint,
     /// No connection.
@@ -135,6 +158,16 @@ impl Cause {
             Self::LoopDetected => "loop_detected",
             Self::AddressDenied => "address_denied",
             Self::Unauthorized => "unauthorized",
+            Self::Token(error) => error.as_str(),
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::PasswordsFull => "passwords_full",
+            Self::PasswordsLate => "passwords_late",
+            Self::AuthUnreachable => "auth_unreachable",
+            Self::AuthTimeout => "auth_timeout",
+            Self::AuthFull => "auth_full",
+            Self::AuthStatus => "auth_status",
+            Self::AuthAnswer => "auth_answer",
+            Self::OriginRefused => "origin_refused",
             Self::KeyExpired => "key_expired",
             Self::AnswerTooLarge => "answer_too_large",
             Self::ProviderFailed => "provider_failed",
@@ -156,6 +189,7 @@ impl Cause {
             Self::HookTimeout => "hook_timeout",
             Self::HooksFull => "hooks_full",
             Self::HookUpstream => "hook_unknown_upstream",
+            Self::OnlyIfCached => "only_if_cached",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
@@ -185,8 +219,12 @@ impl Cause {
             Self::Misdirected => 421,
             Self::NoRoute => 404,
             Self::LoopDetected => 508,
-            Self::AddressDenied | Self::HookRefused | Self::GuardBlocked => 403,
-            Self::Unauthorized | Self::KeyExpired => 401,
+            Self::AddressDenied
+            | Self::HookRefused
+            | Self::GuardBlocked
+            | Self::OriginRefused
+            | Self::Token(TokenError::Scope) => 403,
+            Self::Unauthorized | Self::KeyExpired | Self::Token(_) => 401,
             Self::RateLimited | Self::TooManyInFlight => 429,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout
@@ -199,6 +237,10 @@ impl Cause {
             | Self::TooManyKeys
             | Self::Overloaded
             | Self::OutOfDescriptors
+            | Self::KeysUnavailable
+            | Self::PasswordsFull
+            | Self::PasswordsLate
+            | Self::AuthFull
             | Self::BodiesFull
             | Self::HookFailed
             | Self::HookTimeout
@@ -207,6 +249,9 @@ impl Cause {
             | Self::UpstreamFull
             | Self::QueueTimeout => 503,
             Self::ConnectFailed
+            | Self::AuthUnreachable
+            | Self::AuthStatus
+            | Self::AuthAnswer
             | Self::TlsHandshakeFailed
             | Self::TlsCertificateRefused
             | Self::UpstreamReset
@@ -216,7 +261,12 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::ProviderFailed
             | Self::UpstreamCut => 502,
-            Self::ConnectTimeout | Self::UpstreamTimeout | Self::TotalTimeout | Self::UpstreamStalled => 504,
+            Self::ConnectTimeout
+            | Self::AuthTimeout
+            | Self::UpstreamTimeout
+            | Self::TotalTimeout
+            | Self::UpstreamStalled
+            | Self::OnlyIfCached => 504,
         }
     }
 
@@ -232,6 +282,15 @@ impl Cause {
             Self::LoopDetected => "The request has come back to where it was before.",
             Self::AddressDenied => "Requests from this address are not let in.",
             Self::Unauthorized => "A valid credential is needed.",
+            Self::Token(error) => error.detail(),
+            Self::KeysUnavailable => "Tokens can't be checked at present.",
+            Self::PasswordsFull | Self::PasswordsLate => "Passwords can't be checked at present.",
+            Self::AuthUnreachable
+            | Self::AuthTimeout
+            | Self::AuthFull
+            | Self::AuthStatus
+            | Self::AuthAnswer => "Whoever decides about this request could not be asked.",
+            Self::OriginRefused => "Pages of this origin may not send such a request.",
             Self::KeyExpired => "The key has expired.",
             Self::AnswerTooLarge => "The provider's answer is larger than is held.",
             Self::ProviderFailed => "The provider failed in the middle of its answer.",
@@ -253,6 +312,7 @@ impl Cause {
             Self::HookFailed | Self::HookTimeout | Self::HooksFull | Self::HookUpstream => {
                 "The policy of this route could not be asked."
             }
+            Self::OnlyIfCached => "What was wanted from the cache only is not there.",
             Self::NoEndpoint => "The upstream has no address at present.",
             Self::ConnectFailed => "The upstream can't be reached.",
             Self::TlsHandshakeFailed | Self::TlsCertificateRefused => {

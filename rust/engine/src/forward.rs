@@ -1,5 +1,6 @@
 //! Forwarding: attempts at an upstream until one answers, then its response on the way back.
 
+mod fill;
 mod relay;
 
 use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
@@ -13,7 +14,7 @@ use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
 use crate::{
     answer,
     body::{Body, BodyFault, poll_relay},
-    compose,
+    cache, compose,
     connection::{Close, Connection, Next},
     exchange::Exchange,
     failure::{Cause, Failure},
@@ -113,7 +114,7 @@ pub async fn run(
         }
         let Some(mut attempt) = attempt else {
             let failure = Failure::upstream(Cause::NoEndpoint);
-            return answer::fail(worker, plan, connection, exchange, Some(route), failure).await;
+            return forward.give_up(connection, exchange, failure).await;
         };
         exchange.endpoint = Some(attempt.endpoint.text.clone());
         let fault = match forward.attempt(connection, exchange, &mut attempt, fresh).await {
@@ -171,6 +172,9 @@ impl Forward<'_> {
 
     /// Tells the client. One that is still sending its body is told and let go.
     async fn give_up(&self, connection: &mut Connection, exchange: &mut Exchange, failure: Failure) -> Next {
+        if let Some(given) = cache::instead_of_failure(self.worker, exchange, failure) {
+            return cache::give(self.worker, self.plan, connection, exchange, self.route, given).await;
+        }
         answer::fail(self.worker, self.plan, connection, exchange, Some(self.route), failure).await
     }
 
@@ -186,7 +190,9 @@ impl Forward<'_> {
 
         // pool
         let waits = |milliseconds| self.bounded(milliseconds);
-        let wait = Wait { deadline: &connection.deadline, client: Some(&connection.stream) };
+        // What others wait for as well is fetched though its first client goes.
+        let client = cache::is_for_one(exchange).then_some(&connection.stream);
+        let wait = Wait { deadline: &connection.deadline, client };
         let first = self.first_bytes(connection, exchange);
         let connecting = attempt.connect(self.worker, wait, timeouts.connect_ms, waits, fresh, &first);
         let mut link = match connecting.await {
@@ -257,6 +263,11 @@ impl Forward<'_> {
                     return switched.map_err(|failure| lost(failure, None));
                 }
                 Heads::Final(rest) => {
+                    if cache::is_mistaken(exchange) {
+                        let mut failed = lost(Failure::upstream(Cause::UpstreamReset), None);
+                        failed.again = Some(Duration::ZERO);
+                        return Err(failed);
+                    }
                     if let Some(cause) = self.retried_status(exchange.response.status) {
                         // Only where another attempt really follows; else this answer is the client's.
                         let mut failed = lost(Failure::upstream(Cause::UpstreamReset), Some(cause));
@@ -388,7 +399,7 @@ impl Forward<'_> {
                 Poll::Pending if connection.deadline.poll_passed(cx) => {
                     Poll::Ready(Received::Timeout(self.late(exchange)))
                 }
-                Poll::Pending if connection.stream.poll_broken(cx) => {
+                Poll::Pending if cache::is_for_one(exchange) && connection.stream.poll_broken(cx) => {
                     Poll::Ready(Received::ClientFault(Failure::client(Cause::ClientGone)))
                 }
                 Poll::Pending => Poll::Pending,

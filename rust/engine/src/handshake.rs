@@ -112,7 +112,8 @@ pub async fn shake(
             let facts = tls.facts();
             worker.metrics.handshake(facts.resumed);
             connection.tls = Some(Arc::new(facts));
-            Ok(())
+            // RFC 8737 §3: who came for the proof has seen it, and asks for nothing.
+            if tls.is_challenge() { Err(End::Close(Close::Challenge)) } else { Ok(()) }
         }
         Err(end) => {
             let fault = end.as_ref().map_or(HandshakeFault::Timeout, |end| tls.fault(end));

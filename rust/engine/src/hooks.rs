@@ -54,6 +54,8 @@ pub struct Call {
     pub user: String,
     /// All field lines in order.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the engine itself asks for, where it is not a hook of a route that is called: the name of a set of keys.
+    pub about: String,
     /// The whole body, where the hook asked for it.
     pub body: Option<Vec<u8>>,
 }

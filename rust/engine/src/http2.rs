@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tidegate_http2::{Role, Settings};
+use tidegate_http2::{Debt, Role, Settings};
 
 use crate::{
     abuse::ClientPlace,
@@ -27,7 +27,8 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
     let Connection { stream, peer, listening, admin, deadline, tls, place: _place, .. } = connection;
     let mut driver = Driver::new(Role::Server, settings(&plan), stream);
     let mut over = driver.receive(first, worker.look_at_clock()).err();
-    let mut serving = Serving { plan, streams: 0, waits: None };
+    let mut serving = Serving { plan, streams: 0, waits: None, debt: None };
+    let patience = worker.timers.deadline();
     let close = poll_fn(|cx| {
         let mut turns = 0;
         loop {
@@ -64,28 +65,38 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, first: &[u8]) ->
             if ends && driver.session.announce_end() {
                 continue;
             }
+            let debt = driver.session.debt();
+            if debt != serving.debt {
+                serving.debt = debt;
+                patience.set(if debt.is_some() { serving.head_milliseconds() } else { 0 });
+            }
+            if let Some(debt) = debt.filter(|_| !matches!(turn, Turn::Over(_)) && patience.poll_passed(cx)) {
+                over = Some(driver.give_up(debt.reason()));
+                continue;
+            }
             match turn {
                 Turn::Over(end) => return Poll::Ready(close_of(end)),
-                Turn::Moved if turns < TURNS_MOST => {
-                    turns += 1;
-                    serving.waits = None;
-                }
+                Turn::Moved if turns < TURNS_MOST => turns += 1,
                 Turn::Moved => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Turn::Idle | Turn::Blocked => {
-                    let waits = Waits::of(turn, driver.session.streams());
+                    let waits = match turn {
+                        Turn::Blocked => Waits::Receiver(driver.sent()),
+                        _ if driver.session.streams() > 0 => Waits::Streams,
+                        _ => Waits::Request(serving.streams),
+                    };
                     if serving.waits.replace(waits) != Some(waits) {
                         deadline.set(serving.milliseconds(waits));
-                        if waits == Waits::Request {
+                        if matches!(waits, Waits::Request(_)) {
                             driver.session.trim();
                         }
                     }
                     if !deadline.poll_passed(cx) {
                         return Poll::Pending;
                     }
-                    if waits == Waits::Receiver {
+                    if matches!(waits, Waits::Receiver(_)) {
                         return Poll::Ready(Close::Broken);
                     }
                     if !driver.session.announce_end() {
@@ -106,37 +117,33 @@ struct Serving {
     /// Streams so far.
     streams: u32,
     waits: Option<Waits>,
+    debt: Option<Debt>,
 }
 
-/// What is waited for.
+/// What is waited for. Frames that change nothing of it, PING above all, do not make the time for it longer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waits {
-    /// Another stream.
-    Request,
-    /// The client takes what there is for it.
-    Receiver,
+    /// Another stream than the so many that there were.
+    Request(u32),
+    /// The client takes more than these bytes of what there is for it.
+    Receiver(u64),
     /// Streams that are open: each has a deadline of its own.
     Streams,
-}
-
-impl Waits {
-    fn of(turn: Turn, streams: usize) -> Self {
-        match turn {
-            Turn::Blocked => Self::Receiver,
-            _ if streams > 0 => Self::Streams,
-            _ => Self::Request,
-        }
-    }
 }
 
 impl Serving {
     fn milliseconds(&self, waits: Waits) -> u32 {
         let server = &self.plan.shared.plan.server;
         match waits {
-            Waits::Request => server.keep_alive_ms,
-            Waits::Receiver => server.send_timeout_ms,
+            Waits::Request(_) => server.keep_alive_ms,
+            Waits::Receiver(_) => server.send_timeout_ms,
             Waits::Streams => 0,
         }
+    }
+
+    /// How long a head may take, and what else comes in one piece.
+    fn head_milliseconds(&self) -> u32 {
+        self.plan.shared.plan.server.head_timeout_ms
     }
 
     /// Whether the connection has had as many requests as one may have.

@@ -7,11 +7,14 @@
 //! (`worker`), serving connections (`connection`) whose requests take one journey (`exchange`).
 
 mod abuse;
+mod accept;
 mod ai;
 mod answer;
+mod ask;
 mod background;
 mod balance;
 mod body;
+mod cache;
 mod compose;
 mod connection;
 mod control;
@@ -30,11 +33,14 @@ mod health;
 pub mod hooks;
 mod http2;
 pub mod io;
+mod key_sets;
 mod life;
 mod log;
+pub mod logins;
 mod loop_guard;
 mod memory;
 mod metrics;
+mod passwords;
 mod prepare;
 mod proxy_header;
 mod pulse;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_auth::jwt::Claims;
 use tidegate_http1::{BodyLength, Limits, Refusal, RequestFacts, parse_request, parse_request_after};
 use tidegate_message::{Known, RequestHead, ResponseHead, Version};
 use tidegate_plan::ForwardedStyle;
@@ -15,6 +16,7 @@ use tidegate_route::Captures;
 
 use crate::{
     body::Body,
+    cache::Cached,
     connection::{self, Connection},
     failure::Failure,
     io::tls::Facts,
@@ -72,6 +74,12 @@ pub struct Exchange {
     pub tls: Option<Arc<Facts>>,
     /// Who came in by a key or a password.
     pub user: String,
+    /// What the cache stage left for the way back.
+    pub cached: Option<Box<Cached>>,
+    /// What the token says that came in.
+    pub claims: Option<Rc<Claims>>,
+    /// Lines that tell the upstream who came.
+    pub identity: Vec<u8>,
     /// Whether the client's side may go on after this.
     pub keep_alive: bool,
     /// Lines that are added to the response.
@@ -156,6 +164,9 @@ impl Default for Exchange {
             listener: 0,
             tls: None,
             user: String::new(),
+            cached: None,
+            claims: None,
+            identity: Vec::new(),
             keep_alive: false,
             fields: Vec::new(),
             hook_remove: Vec::new(),
@@ -191,6 +202,9 @@ impl Exchange {
         self.replay.lost = false;
         self.route = None;
         self.user.clear();
+        self.cached = None;
+        self.claims = None;
+        self.identity.clear();
         self.keep_alive = false;
         self.fields.clear();
         self.hook_remove.clear();

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use tidegate_auth::{AccessList, ApiKeys, Basic, CidrSet};
+use tidegate_auth::{AccessList, CidrSet};
 use tidegate_http1::Limits;
 use tidegate_limit::{Concurrency, LeastRate, Quota, Table};
 use tidegate_message::Field;
-use tidegate_plan::{self as plan, Action, KeySource, Plan, PlanError, UpstreamProtocol};
+use tidegate_plan::{self as plan, Action, Plan, PlanError, UpstreamProtocol};
 use tidegate_route::{HeaderEdits, Rewriter, Router, Template};
 use tidegate_upstream::RetryPolicy;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     ai::prepare::PreparedAi,
+    cache::{self, PreparedCache},
     exchange::Exchange,
     io::tls::{Client, HTTP1, HTTP2, Server},
+    key_sets::{self, KeySets},
     log::{Format, Log},
     loop_guard::LoopGuard,
     metrics::Metrics,
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub routers: Vec<Arc<Router>>,
     /// By index of the route.
     pub routes: Vec<PreparedRoute>,
+    /// Keys that tokens are checked with.
+    pub key_sets: KeySets,
     /// By index of the listener: how its connections are passed on, `None` for those that speak HTTP.
     pub tcp: Vec<Option<PreparedTcp>>,
     /// By index of the upstream: how its connections are secured, `None` for plain ones.
@@ -62,6 +66,8 @@ pub struct Prepared {
     pub hook_slots: Vec<u32>,
     /// The AI part.
     pub ai: Option<PreparedAi>,
+    /// What is kept of answers.
+    pub cache: Option<Arc<cache::Shared>>,
     /// How requests that come back are known.
     pub loop_guard: Option<LoopGuard>,
     /// Where lines go.
@@ -88,6 +94,8 @@ pub struct PreparedRoute {
     pub response_edits: HeaderEdits,
     /// Whether another attempt follows.
     pub retry: RetryPolicy,
+    /// What is kept of its answers.
+    pub cache: Option<PreparedCache>,
     /// The location of a redirect, or the body of a fixed response.
     pub template: Option<Template>,
 }
@@ -137,7 +145,8 @@ impl From<PlanError> for PlanRejected {
     }
 }
 
-fn rejected(path: impl Into<String>, why: impl ToString) -> PlanRejected {
+/// What can't be run, and where it stands.
+pub fn rejected(path: impl Into<String>, why: impl ToString) -> PlanRejected {
     PlanRejected { path: path.into(), why: why.to_string() }
 }
 
@@ -146,8 +155,9 @@ pub fn check(plan: &Plan) -> Result<(), PlanRejected> {
     let metrics = Metrics::new(1);
     CidrSet::parse(&plan.server.trusted_proxies).map_err(|error| cidr("server.trusted_proxies", &error))?;
     routers(plan)?;
+    let key_sets = key_sets::prepare(plan, None)?;
     for (index, route) in plan.routes.iter().enumerate() {
-        PreparedRoute::new(route, index, &metrics)?;
+        PreparedRoute::new(route, index, &metrics, &key_sets)?;
     }
     for (index, limit) in plan.limits.iter().enumerate() {
         quota(limit, index)?;
@@ -175,8 +185,9 @@ impl Prepared {
         let trusted = CidrSet::parse(&plan.server.trusted_proxies)
             .map_err(|error| cidr("server.trusted_proxies", &error))?;
         let routers = routers(&plan)?;
+        let key_sets = key_sets::prepare(&plan, before.map(|before| &before.key_sets))?;
         let routes = (plan.routes.iter().enumerate())
-            .map(|(index, route)| PreparedRoute::new(route, index, metrics))
+            .map(|(index, route)| PreparedRoute::new(route, index, metrics, &key_sets))
             .collect::<Result<_, _>>()?;
         let tcp = PreparedTcp::all(&plan, before, metrics)?;
         let upstream_tls = upstream_tls(&plan, before)?;
@@ -227,6 +238,7 @@ impl Prepared {
         let server = &plan.server;
         Ok(Self {
             ai,
+            cache: cache::store(&plan, before),
             generation,
             head_limits: Limits {
                 head_bytes: server.head_bytes as usize,
@@ -238,6 +250,7 @@ impl Prepared {
             trusted,
             routers,
             routes,
+            key_sets,
             tcp,
             upstream_tls,
             listener_tls,
@@ -340,7 +353,12 @@ fn routers(plan: &Plan) -> Result<Vec<Arc<Router>>, PlanRejected> {
 }
 
 impl PreparedRoute {
-    fn new(route: &plan::Route, index: usize, metrics: &Metrics) -> Result<Self, PlanRejected> {
+    fn new(
+        route: &plan::Route,
+        index: usize,
+        metrics: &Metrics,
+        key_sets: &KeySets,
+    ) -> Result<Self, PlanRejected> {
         let here = |part: &str| format!("routes[{index}].{part}");
         let access = match &route.access {
             None => None,
@@ -353,7 +371,7 @@ impl PreparedRoute {
         };
         let auth = match &route.auth {
             None => None,
-            Some(auth) => Some(prepare_auth(auth, &here("auth"))?),
+            Some(auth) => Some(Auth::new(auth, key_sets, &here("auth"))?),
         };
         let template = match &route.action {
             Action::Redirect(redirect) => Some((&redirect.location, "action.location")),
@@ -382,6 +400,10 @@ impl PreparedRoute {
             response_edits: HeaderEdits::compile(&route.response_headers)
                 .map_err(|(part, why)| rejected(here(&format!("response_headers{part}")), why))?,
             retry: RetryPolicy::from(&route.retry),
+            cache: match &route.cache {
+                None => None,
+                Some(rules) => Some(PreparedCache::new(rules, &here("cache"))?),
+            },
             template,
             plan: route.clone(),
         })
@@ -392,20 +414,9 @@ impl PreparedRoute {
         self.auth.as_ref().is_some_and(|auth| auth.strips(field, name))
     }
 
-    /// The query parameter that is a credential and is not forwarded.
-    pub fn query_key(&self) -> Option<&str> {
-        match &self.auth {
-            Some(Auth::Keys { source: KeySource::Query { name }, strip: true, .. }) => Some(name),
-            _ => None,
-        }
-    }
-
-    /// The query parameter that is a credential, forwarded or not.
-    pub fn query_credential(&self) -> Option<&str> {
-        match &self.auth {
-            Some(Auth::Keys { source: KeySource::Query { name }, .. }) => Some(name),
-            _ => None,
-        }
+    /// The query parameters that are credentials, and whether they are not forwarded.
+    pub fn query_credentials(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.auth.iter().flat_map(Auth::query_names)
     }
 
     /// Writes the fields that the route adds to every answer.
@@ -420,29 +431,4 @@ impl PreparedRoute {
             self.response_edits.write(&Variables { worker, plan, exchange }, out);
         }
     }
-}
-
-fn prepare_auth(auth: &plan::Auth, path: &str) -> Result<Auth, PlanRejected> {
-    let hash = |hex: &str, part: String| {
-        tidegate_auth::sha256_hex(hex)
-            .ok_or_else(|| rejected(format!("{path}.{part}"), "is no SHA-256 in hexadecimal"))
-    };
-    Ok(match auth {
-        plan::Auth::ApiKeys(config) => {
-            let keys = (config.keys.iter().enumerate())
-                .map(|(index, key)| {
-                    Ok((key.name.clone(), hash(&key.sha256, format!("keys[{index}].sha256"))?))
-                })
-                .collect::<Result<Vec<_>, PlanRejected>>()?;
-            Auth::Keys { keys: ApiKeys::new(keys), source: config.source.clone(), strip: config.strip }
-        }
-        plan::Auth::Basic(config) => {
-            let users = (config.users.iter().enumerate())
-                .map(|(index, user)| {
-                    Ok((user.name.clone(), hash(&user.sha256, format!("users[{index}].sha256"))?))
-                })
-                .collect::<Result<Vec<_>, PlanRejected>>()?;
-            Auth::Basic { users: Basic::new(users), realm: config.realm.clone(), strip: config.strip }
-        }
-    })
 }

@@ -117,6 +117,11 @@ impl tidegate_route::Variables for Variables<'_> {
         tidegate_route::query_parameter(head.slice(head.query), name.as_bytes(), out);
     }
 
+    fn claim(&self, name: &str, out: &mut Vec<u8>) {
+        let claims = self.exchange.claims.as_deref();
+        out.extend_from_slice(claims.and_then(|claims| claims.text(name)).unwrap_or_default().as_bytes());
+    }
+
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.exchange.head.cookie(name.as_bytes())
     }

@@ -2,14 +2,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -22,9 +21,10 @@ use tokio::{
 
 use crate::{
     abuse::{self, ClientPlace},
+    accept::{Listeners, Serve},
     ai::batch::Batches,
     answer,
-    balance::{Load, lighter_of_two},
+    balance::Load,
     connection::{self, Connection},
     drain::{self, LetGo},
     exchange::Exchange,
@@ -33,27 +33,26 @@ use crate::{
     handshake::Turns,
     health::Health,
     hooks::Hooks,
-    io::listen::{Accepted, Acceptor, Bound, Detached},
+    io::listen::{Accepted, Bound, Detached},
+    key_sets::KeySets,
     life::{Alarm, End},
     log::Log,
     metrics::{Expiry, Metrics, WorkerMetrics},
     prepare::Prepared,
     pulse::Pulse,
     resolve::Resolver,
+    stage::auth::Judged,
     tcp,
     timer::{TICK, Timers},
 };
 
-pub use crate::worker_plan::WorkerPlan;
+pub use crate::{accept::Listening, worker_plan::WorkerPlan};
 
 /// Bytes that one read takes at most. A 64 KiB body in two reads instead of one costs half as much again.
 pub const SCRATCH: usize = 128 * 1024;
 
 /// Exchanges whose memory is kept for the next ones.
 const EXCHANGES_KEPT: usize = 1024;
-
-/// How long a worker without descriptors waits before it accepts again.
-const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all workers share.
 pub struct Shared {
@@ -89,6 +88,10 @@ pub struct Shared {
     pub expiries: Mutex<Vec<Expiry>>,
     /// The access log of the plan that runs.
     pub log: Mutex<Option<Log>>,
+    /// What the plan that runs keeps of answers.
+    pub cache: Mutex<Option<Arc<crate::cache::Shared>>>,
+    /// Keys that tokens are checked with, of the plan that runs.
+    pub key_sets: Mutex<KeySets>,
     /// When the engine started, in seconds since 1970.
     pub started_at: u64,
     /// How workers are told things.
@@ -101,6 +104,11 @@ impl Shared {
     /// Nanoseconds since the engine started.
     pub fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
+    }
+
+    /// What the plan that runs keeps of answers.
+    pub fn kept(&self) -> Option<Arc<crate::cache::Shared>> {
+        self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Client connections of all workers.
@@ -163,6 +171,10 @@ pub struct Worker {
     pub scratch: RefCell<Vec<u8>>,
     /// Where small things are put together: keys, values.
     pub small: RefCell<Vec<u8>>,
+    /// Where the texts of cache keys are put together.
+    pub key_text: RefCell<Vec<u8>>,
+    /// Credentials that were judged a moment ago.
+    pub judged: Judged,
     /// Embedding calls that wait for others like them.
     pub batches: Batches,
     /// When handshakes may begin.
@@ -183,7 +195,7 @@ pub struct Worker {
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<Date>,
     /// A task that all of the worker needs has panicked.
-    broken: Notify,
+    pub broken: Notify,
 }
 
 type ServeStream = Box<dyn Fn(Connection)>;
@@ -237,6 +249,11 @@ impl Worker {
     /// The value of `Date` (RFC 9110 §6.6.1), made anew once a second.
     pub fn date(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.date.borrow().text);
+    }
+
+    /// Seconds since 1970, as of the last tick.
+    pub fn unix_seconds(&self) -> u64 {
+        self.date.borrow().second
     }
 
     /// Client connections of this worker.
@@ -302,6 +319,8 @@ pub async fn main(
         timers: Rc::new(Timers::new()),
         scratch: RefCell::new(vec![0; SCRATCH]),
         small: RefCell::default(),
+        key_text: RefCell::default(),
+        judged: Judged::default(),
         batches: Batches::default(),
         handshakes: Turns::default(),
         draining: Cell::new(false),
@@ -317,9 +336,12 @@ pub async fn main(
     });
     worker.set_date();
     let serve = spawner(worker.clone());
-    let mut listeners = Listeners { worker: worker.clone(), serve: serve.clone(), open: HashMap::new() };
+    let mut listeners = Listeners::new(worker.clone(), serve.clone());
     let turns = worker.clone();
-    tokio::task::spawn_local(async move { turns.handshakes.keep().await });
+    tokio::task::spawn_local(async move {
+        let _alarm = Alarm::new(&turns.broken);
+        turns.handshakes.keep().await;
+    });
     if again {
         listeners.reopen();
         if worker.shared.draining.load(Ordering::Relaxed) {
@@ -384,8 +406,6 @@ fn tick(worker: &Worker) {
 }
 
 /// How a connection's task is started.
-type Serve = Rc<dyn Fn(Accepted, Rc<Listening>, ClientPlace)>;
-
 fn spawner(worker: Rc<Worker>) -> Serve {
     let slots = connection::Slots::default();
     let (streams, weak) = (slots.clone(), worker.myself.clone());
@@ -430,177 +450,4 @@ fn spawner(worker: Rc<Worker>) -> Serve {
         let task = connection::Task::new(worker.clone(), connection, slots.clone(), connection::serve);
         tokio::task::spawn_local(task);
     })
-}
-
-/// A listener that this worker serves; its connections hold on to it.
-#[derive(Debug)]
-pub struct Listening {
-    /// Its index in the plan of the day; past the end once no plan has it any more.
-    pub index: Cell<u32>,
-    name: Arc<str>,
-    admin: bool,
-    closed: Notify,
-}
-
-impl Listening {
-    /// As logs and metrics call it.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Whether no plan has it any more.
-    pub fn is_gone(&self) -> bool {
-        self.index.get() == u32::MAX
-    }
-}
-
-/// The listening sockets of a worker, by name.
-struct Listeners {
-    worker: Rc<Worker>,
-    serve: Serve,
-    open: HashMap<Arc<str>, Rc<Listening>>,
-}
-
-impl Listeners {
-    /// Goes over to the listeners of another plan. `true`: one of the old ones has gone.
-    fn change(&mut self, prepared: &Prepared, bound: Vec<(u32, Vec<Bound>)>) -> bool {
-        let before = self.open.len();
-        let listeners = &prepared.plan.listeners;
-        self.open.retain(|name, listening| {
-            // One that was bound anew has the name of an old one whose address is no longer wanted.
-            let index = (listeners.iter().enumerate()).position(|(index, listener)| {
-                *listener.name == **name && !bound.iter().any(|(new, _)| *new as usize == index)
-            });
-            listening.index.set(index.map_or(u32::MAX, |index| index as u32));
-            if index.is_none() {
-                listening.closed.notify_one();
-            }
-            index.is_some()
-        });
-        let one_has_gone = self.open.len() < before;
-        for (index, bound) in bound {
-            let listener = &listeners[index as usize];
-            let acceptors: std::io::Result<Vec<_>> = bound.into_iter().map(Acceptor::new).collect();
-            match acceptors {
-                Ok(acceptors) => self.open(&listener.name, listener.admin, index, acceptors),
-                Err(error) => {
-                    let text = format!("listener {}: {error}", listener.name);
-                    crate::log::tell("error", "listener", &text);
-                }
-            }
-        }
-        one_has_gone
-    }
-
-    fn open(&mut self, name: &str, admin: bool, index: u32, acceptors: Vec<Acceptor>) {
-        let name: Arc<str> = name.into();
-        let listening =
-            Listening { index: Cell::new(index), name: name.clone(), admin, closed: Notify::new() };
-        let listening = Rc::new(listening);
-        for acceptor in acceptors {
-            let (worker, serve) = (self.worker.clone(), self.serve.clone());
-            tokio::task::spawn_local(accept(worker, serve, listening.clone(), acceptor));
-        }
-        self.open.insert(name, listening);
-    }
-
-    /// Opens the sockets anew that this worker had before it panicked.
-    fn reopen(&mut self) {
-        let shared = self.worker.shared.clone();
-        let serving = shared.serving();
-        let bound = serving.of_worker(self.worker.index, shared.loads.len());
-        if let Some(prepared) = serving.prepared.clone() {
-            drop(serving);
-            self.change(&prepared, bound);
-        }
-    }
-
-    /// The listener of a connection that another worker accepted; this one may have closed it meanwhile, to drain.
-    fn listening(&self, name: Arc<str>) -> Option<Rc<Listening>> {
-        if let Some(listening) = self.open.get(&name) {
-            return Some(listening.clone());
-        }
-        let plan = self.worker.plan();
-        let index = plan.shared.plan.listeners.iter().position(|listener| *listener.name == *name)?;
-        let index = Cell::new(index as u32);
-        Some(Rc::new(Listening { index, name, admin: false, closed: Notify::new() }))
-    }
-
-    /// Closes all, but for the admin listeners where they are not handed over.
-    fn drain(&mut self, handed_over: bool) {
-        self.open.retain(|_, listening| {
-            let stays = listening.admin && !handed_over;
-            if !stays {
-                listening.closed.notify_one();
-            }
-            stays
-        });
-    }
-}
-
-/// Accepts for one listener until it is closed; what is in the kernel's queue by then is still served.
-async fn accept(worker: Rc<Worker>, serve: Serve, listening: Rc<Listening>, mut acceptor: Acceptor) {
-    let _alarm = Alarm::new(&worker.broken);
-    loop {
-        #[cfg(feature = "memory")]
-        crate::fault::here(crate::fault::Place::Accept);
-        let accepted = tokio::select! {
-            biased;
-            accepted = acceptor.accept() => accepted,
-            () = listening.closed.notified() => {
-                while let Some(Ok(accepted)) = acceptor.accept_at_once().await {
-                    place(&worker, &serve, &listening, accepted);
-                }
-                listening.closed.notify_one(); // for the listener's next socket, where there are several
-                return;
-            }
-        };
-        match accepted {
-            Ok(accepted) => place(&worker, &serve, &listening, accepted),
-            Err(error) => {
-                worker.metrics.accept_failed();
-                if abuse::descriptors::is_short(&error) {
-                    let text = format!("can't accept: {error}; raise the limit on open files");
-                    crate::log::tell("error", "descriptors", &text);
-                    tokio::time::sleep(NO_DESCRIPTORS_PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-/// Serves a connection here or gives it to a worker with less to do; turns it away where there are too many.
-fn place(worker: &Worker, serve: &Serve, listening: &Rc<Listening>, accepted: Accepted) {
-    let shared = &worker.shared;
-    let admitted = match listening.admin {
-        true => Ok(ClientPlace::default()),
-        false => abuse::admit_connection(shared, &worker.plan().shared, &accepted),
-    };
-    let place = match admitted {
-        Ok(place) => place,
-        Err(crowd) => {
-            worker.metrics.refusal(crowd.as_str());
-            let plan = worker.plan();
-            let listener = plan.shared.plan.listeners.get(listening.index.get() as usize);
-            // Within TLS an answer would cost a handshake, which is what there is no room for; and where no HTTP is
-            // spoken, there is nothing to say.
-            if listener.is_some_and(|listener| listener.tls.is_none() && listener.tcp.is_none()) {
-                answer::turn_away(accepted, crowd);
-            }
-            return;
-        }
-    };
-    let target = lighter_of_two(&shared.loads, worker.index);
-    shared.loads[target].0.fetch_add(1, Ordering::Relaxed);
-    if target == worker.index {
-        serve(accepted, listening.clone(), place);
-        return;
-    }
-    let sent = accepted.detach().is_ok_and(|accepted| {
-        let message = Message::Serve { listener: listening.name.clone(), accepted, place };
-        shared.inboxes[target].send(message).is_ok()
-    });
-    if !sent {
-        shared.loads[target].0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

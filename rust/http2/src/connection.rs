@@ -77,6 +77,10 @@ pub struct Connection {
     pub(crate) over: Option<Over>,
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) now: u64,
+    /// Our SETTINGS have been acknowledged.
+    pub(crate) acknowledged: bool,
+    /// Frames other than DATA that have come whole.
+    pub(crate) frames: u64,
 }
 
 /// What the peer allows.
@@ -137,6 +141,8 @@ impl Connection {
             over: None,
             faults: VecDeque::new(),
             now: 0,
+            acknowledged: false,
+            frames: 0,
         };
         connection.greet();
         connection

@@ -10,6 +10,7 @@
 mod budget;
 mod chunks;
 mod connection;
+mod debt;
 mod field;
 mod frame;
 mod heads;
@@ -29,6 +30,7 @@ mod write;
 
 pub use budget::{Allowance, Limits};
 pub use connection::Connection;
+pub use debt::Debt;
 pub use hpack::{Broken, Decoder, Encoder, Line};
 pub use reason::{ErrorCode, Fault, Over, Reason};
 pub use settings::{Role, Settings};

@@ -123,6 +123,8 @@ causes! {
         StrayFrames, "stray_frames", ENHANCE_YOUR_CALM, "Too many frames come for streams that are closed.";
         Continuations, "continuations", ENHANCE_YOUR_CALM, "A head is cut into too many frames.";
         BlockTooLarge, "block_too_large", ENHANCE_YOUR_CALM, "A compressed head is too large to be read to its end.";
+        SettingsTimeout, "settings_timeout", SETTINGS_TIMEOUT, "SETTINGS do not come, or ours are not acknowledged in time (RFC 9113 §6.5.3).";
+        HeadTimeout, "head_timeout", ENHANCE_YOUR_CALM, "A head, or another frame, has begun and does not end in time.";
         OutputFull, "output_full", ENHANCE_YOUR_CALM, "The peer asks for answers and does not read them.";
     }
 }

@@ -41,13 +41,16 @@ impl Connection {
             let most = self.settings.output_bytes.saturating_add(self.budgets.limits().output_bytes);
             if self.output.len() > most { Err(Reason::OutputFull) } else { Ok(()) }
         });
-        outcome.map_err(|reason| {
-            let over = Over { reason, code: reason.code() };
-            self.output.go_away(self.last_peer_id, over.code);
-            self.over = Some(over);
-            self.end_all(over.code);
-            over
-        })
+        outcome.map_err(|reason| self.fail(reason))
+    }
+
+    /// Ends the connection and tells the peer.
+    pub(crate) fn fail(&mut self, reason: Reason) -> Over {
+        let over = Over { reason, code: reason.code() };
+        self.output.go_away(self.last_peer_id, over.code);
+        self.over = Some(over);
+        self.end_all(over.code);
+        over
     }
 
     /// Every stream ends with the connection.
@@ -171,6 +174,7 @@ impl Connection {
     /// A frame other than DATA, whole.
     fn frame(&mut self, frame: Frame, payload: &[u8]) -> Result<(), Reason> {
         let now = self.now;
+        self.frames = self.frames.wrapping_add(1);
         match frame.kind {
             kind::HEADERS => self.headers(frame, payload),
             kind::CONTINUATION => self.continuation(frame, payload),
@@ -182,7 +186,10 @@ impl Connection {
                 }
             }
             kind::RST_STREAM => self.rst_stream(frame.stream, ErrorCode(number(payload))),
-            kind::SETTINGS if frame.has(flag::ACK) => Ok(()),
+            kind::SETTINGS if frame.has(flag::ACK) => {
+                self.acknowledged = true;
+                Ok(())
+            }
             kind::SETTINGS => self.settings(payload),
             kind::PING if frame.has(flag::ACK) => {
                 self.pong(payload);

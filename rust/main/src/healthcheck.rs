@@ -84,9 +84,10 @@ fn parse(words: &[&str]) -> Option<Options> {
 
 /// The control socket of the one process that is meant; None where there is none, several, or no telling.
 fn find(options: &Options) -> Option<String> {
-    let config = options.config.clone().or_else(|| {
-        DISCOVERED.iter().find(|path| Path::new(path).is_file()).map(|path| (*path).to_owned())
-    });
+    let config = options
+        .config
+        .clone()
+        .or_else(|| DISCOVERED.iter().find(|path| Path::new(path).is_file()).map(|path| (*path).to_owned()));
     let absolute = match &config {
         Some(path) => Some(plain(&env::current_dir().ok()?.join(path))?),
         None => None,
@@ -94,7 +95,9 @@ fn find(options: &Options) -> Option<String> {
     let folder = match (&options.state, &config) {
         (Some(state), _) => absolute_of(state)?,
         (None, Some(path)) => match state_as_written(&fs::read_to_string(path).ok()?)? {
-            Some(state) => plain(&Path::new(absolute.as_deref()?).parent()?.join(state)).map(PathBuf::from)?,
+            Some(state) => {
+                plain(&Path::new(absolute.as_deref()?).parent()?.join(state)).map(PathBuf::from)?
+            }
             None => default_folder()?,
         },
         (None, None) => default_folder()?,
@@ -127,10 +130,14 @@ fn absolute_of(path: &str) -> Option<PathBuf> {
 
 /// `state:` of a configuration: the inner None where it has none, the outer where a plain look can't tell.
 fn state_as_written(text: &str) -> Option<Option<&str>> {
-    if text.contains("include") || text.trim_start().starts_with(['{', '%', '"', '\'', '[']) || text.contains("\n---") {
+    if text.contains("include")
+        || text.trim_start().starts_with(['{', '%', '"', '\'', '['])
+        || text.contains("\n---")
+    {
         return None;
     }
-    let first = text.lines().find(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
+    let first =
+        text.lines().find(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
     if first.is_some_and(|line| line.starts_with([' ', '\t'])) {
         return None; // all of it is indented, `state:` too
     }
@@ -277,10 +284,20 @@ mod tests {
     #[test]
     fn the_state_directory_is_read_where_it_is_plain_and_left_to_python_where_not() {
         assert_eq!(state_as_written("listeners: [:80]\n"), Some(None));
-        assert_eq!(state_as_written("# x\nstate: /var/lib/t # here\nroutes:\n  - {respond: {status: 200}}\n"), Some(Some("/var/lib/t")));
-        for odd in
-            ["state: ${DIR}\n", "include: conf.d/*\n", "{state: /x}", "state:\n  /x\n", "state: a\nstate: b\n", "\"state\": /x\n", "'state': /x\n", "  a: 1\n  state: /x\n"]
-        {
+        assert_eq!(
+            state_as_written("# x\nstate: /var/lib/t # here\nroutes:\n  - {respond: {status: 200}}\n"),
+            Some(Some("/var/lib/t"))
+        );
+        for odd in [
+            "state: ${DIR}\n",
+            "include: conf.d/*\n",
+            "{state: /x}",
+            "state:\n  /x\n",
+            "state: a\nstate: b\n",
+            "\"state\": /x\n",
+            "'state': /x\n",
+            "  a: 1\n  state: /x\n",
+        ] {
             assert_eq!(state_as_written(odd), None, "{odd:?}");
         }
     }

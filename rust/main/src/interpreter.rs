@@ -17,7 +17,9 @@ unsafe extern "C" {
 /// Gives the whole command line to Python's `tidegate`.
 pub fn run() -> ExitCode {
     let Some(file) = own_file() else {
-        eprintln!("tidegate: can't tell which file this program is: neither /proc/self/exe nor its own name lead to it");
+        eprintln!(
+            "tidegate: can't tell which file this program is: neither /proc/self/exe nor its own name lead to it"
+        );
         return ExitCode::FAILURE;
     };
     let arguments: Vec<CString> = env::args_os().map(text).collect();
@@ -41,7 +43,9 @@ fn own_file() -> Option<OsString> {
     let found = if name.components().count() > 1 {
         env::current_dir().ok()?.join(name)
     } else {
-        env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())?
+        env::split_paths(&env::var_os("PATH")?)
+            .map(|folder| folder.join(&name))
+            .find(|path| path.is_file())?
     };
     found.is_file().then(|| found.into())
 }

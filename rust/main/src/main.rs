@@ -4,13 +4,17 @@
 //! Never: what a configuration means, requests.
 
 mod healthcheck;
+#[cfg(not(test))]
 mod interpreter;
 
+#[cfg(not(test))]
 use std::{env, ffi::OsString, process::ExitCode};
 
-// The engine's module, for its `PyInit__engine`.
+// The engine's module, for its `PyInit__engine`. Tests are linked without the interpreter.
+#[cfg(not(test))]
 use _engine as _;
 
+#[cfg(not(test))]
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let words: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();

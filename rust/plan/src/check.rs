@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use crate::{Action, Memory, Plan, SCHEMA, check_ai, check_tcp};
+use crate::{Action, Auth, Memory, Plan, SCHEMA, check_ai, check_cache, check_tcp};
 
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,13 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require((1..=16).contains(&route.retry.attempts), &here("retry.attempts"), || {
             "must be 1 to 16".into()
         })?;
+        if let Some(cache) = &route.cache {
+            check_cache::route(cache, &here("cache"))?;
+            require(plan.cache.is_some(), "cache", || "a route that keeps answers needs it".into())?;
+        }
+        if let Some(auth) = &route.auth {
+            check_auth(plan, auth, &here("auth"), true)?;
+        }
         match &route.action {
             Action::Forward { upstream } => {
                 indices(&[*upstream], plan.upstreams.len(), &here("action.upstream"))?;
@@ -84,6 +91,9 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
     }
     if let Some(ai) = &plan.ai {
         check_ai::check(plan, ai)?;
+    }
+    if let Some(store) = &plan.cache {
+        check_cache::store(store)?;
     }
     let mut names = HashSet::new();
     for (at, listener) in plan.listeners.iter().enumerate() {
@@ -123,6 +133,39 @@ fn check(plan: &Plan) -> Result<(), PlanError> {
         require(cap.max > 0, &format!("concurrency[{at}].max"), || "must be at least 1".into())?;
     }
     Ok(())
+}
+
+/// `alone`: it may be several at once.
+fn check_auth(plan: &Plan, auth: &Auth, path: &str, alone: bool) -> Result<(), PlanError> {
+    match auth {
+        Auth::ApiKeys(_) | Auth::Basic(_) => Ok(()),
+        Auth::Jwt(jwt) => {
+            require(!jwt.sources.is_empty(), &format!("{path}.sources"), || "needs at least one".into())?;
+            let fetch = jwt.key_set.fetch.as_ref().map(|fetch| fetch.hook);
+            indices(fetch.as_slice(), plan.hooks.len(), &format!("{path}.key_set.fetch.hook"))
+        }
+        Auth::Forward(forward) => {
+            require(alone, path, || "asks somebody else, and is not one of several".into())?;
+            indices(&[forward.upstream], plan.upstreams.len(), &format!("{path}.upstream"))?;
+            let visible = |target: &str| target.bytes().all(|byte| byte.is_ascii_graphic());
+            require(
+                forward.target.starts_with('/') && visible(&forward.target),
+                &format!("{path}.target"),
+                || "must be a path of visible characters".into(),
+            )
+        }
+        Auth::Oidc(oidc) => {
+            require(alone, path, || "asks somebody else, and is not one of several".into())?;
+            indices(&[oidc.hook], plan.hooks.len(), &format!("{path}.hook"))
+        }
+        Auth::Any(any) => {
+            require(alone && !any.methods.is_empty(), &format!("{path}.methods"), || {
+                "needs at least one, and none that is `any` again".into()
+            })?;
+            (any.methods.iter().enumerate())
+                .try_for_each(|(at, one)| check_auth(plan, one, &format!("{path}.methods[{at}]"), false))
+        }
+    }
 }
 
 pub(crate) fn indices(list: &[u32], len: usize, path: &str) -> Result<(), PlanError> {

@@ -11,9 +11,12 @@ mod access_log;
 mod address;
 mod ai;
 mod auth;
+mod cache;
 mod check;
 mod check_ai;
+mod check_cache;
 mod check_tcp;
+mod cors;
 mod hook;
 mod limit;
 mod listener;
@@ -34,8 +37,16 @@ pub use ai::{
     OnDisconnect, Opening, Price, Prompt, PromptVersion, Provider, ProviderDialect, Rates, Rule, Shadow,
     Target, UsageJournal, Window,
 };
-pub use auth::{Access, ApiKey, ApiKeys, Auth, Basic, BasicUser, KeySource};
+pub use auth::{
+    Access, Any, ApiKey, ApiKeys, Auth, AuthForward, Basic, BasicUser, ClaimHeader, ForwardCache, Jwt,
+    KeyFetch, KeySet, KeySource, Oidc, OidcProvider, PasswordHash,
+};
+pub use cache::{
+    CacheBypass, CacheBypassPart, CacheDebug, CacheKey, CacheQuery, CacheStore, CacheTtl, CacheVary,
+    RouteCache,
+};
 pub use check::PlanError;
+pub use cors::{Cors, OriginSuffix};
 pub use hook::{Hook, OnFailure};
 pub use limit::{Concurrency, KeyPart, Limit, Rate};
 pub use listener::Listener;
@@ -82,6 +93,8 @@ pub struct Plan {
     pub access_log: Option<AccessLog>,
     /// `null` where no route is an AI route.
     pub ai: Option<Ai>,
+    /// `null` where no route keeps answers.
+    pub cache: Option<CacheStore>,
 }
 
 impl Plan {

@@ -60,6 +60,11 @@ pub enum KeyPart {
     },
     /// The name of the key or user that came in.
     ApiKey,
+    /// A claim of the token that came in.
+    Claim {
+        /// A name, or names with dots between them.
+        name: String,
+    },
     /// The normalised path.
     Path,
     /// The host.

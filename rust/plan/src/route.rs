@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Access, AiRoute, Auth, Retry, Template, Timeouts};
+use crate::{Access, AiRoute, Auth, Cors, Retry, RouteCache, Template, Timeouts};
 
 /// One route: conditions, stages, action.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Route {
     pub access: Option<Access>,
     /// Who may come by credentials; `null` for everybody.
     pub auth: Option<Auth>,
+    /// Which pages of other origins may use it; `null` where that is the upstream's to say.
+    pub cors: Option<Cors>,
     /// Indices of the token buckets that a request pays into, in order.
     pub limits: Vec<u32>,
     /// Indices of the concurrency caps that a request holds.
@@ -36,6 +38,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// When a failed attempt is followed by another.
     pub retry: Retry,
+    /// What is kept of its answers; `null` for nothing.
+    pub cache: Option<RouteCache>,
     /// Whether its requests are logged.
     pub access_log: bool,
     /// What answers.

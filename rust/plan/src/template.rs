@@ -34,6 +34,11 @@ pub enum Part {
         /// Exact.
         name: String,
     },
+    /// `${claim:NAME}`: what the token says that came in, else nothing.
+    Claim {
+        /// A name, or names with dots between them.
+        name: String,
+    },
     /// `${1}` or `${name}`: what a group of the route's path or host matched; a wildcard host is group `host`.
     Capture {
         /// A number or a name.

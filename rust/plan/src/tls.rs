@@ -10,6 +10,9 @@ use crate::Secret;
 pub struct ListenerTls {
     /// At least one, in the order in which they were written.
     pub certificates: Vec<Certificate>,
+    /// What an authority is shown that asks by the protocol `acme-tls/1` whether the name is ours (RFC 8737); nobody else
+    /// sees them.
+    pub challenges: Vec<Certificate>,
     /// What a client gets that asks for a name which no certificate bears, or for none.
     pub unknown_name: UnknownName,
     /// Certificates of clients; `null` where nobody is asked for one.

@@ -39,7 +39,7 @@ pub fn route() -> Value {
     json!({
         "name": "all", "listeners": [0],
         "matches": {"hosts": [], "path": {"kind": "prefix", "value": "/"}, "methods": [], "headers": [], "query": []},
-        "access": null, "auth": null, "limits": [], "concurrency": [], "hook": null, "body_bytes": null, "rewrite": null,
+        "access": null, "auth": null, "cors": null, "limits": [], "concurrency": [], "hook": null, "body_bytes": null, "rewrite": null,
         "request_headers": [], "response_headers": [],
         "timeouts": {"connect_ms": 5000, "head_ms": 20_000, "idle_ms": 20_000, "total_ms": 0, "tunnel_idle_ms": 600_000},
         "retry": {"attempts": 1, "on": [], "non_idempotent": false, "budget_percent": 100, "replay_bytes": 65_536},

@@ -129,6 +129,11 @@ impl Call {
     }
 
     #[getter]
+    fn about(&self) -> &str {
+        &self.0.about
+    }
+
+    #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyString>, Bound<'py, PyString>)> {
         self.0.headers.iter().map(|(name, value)| (latin1(py, name), latin1(py, value))).collect()
     }

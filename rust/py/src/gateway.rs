@@ -2,7 +2,7 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
-use pyo3::{prelude::*, types::PyBytes};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use tidegate_engine::{Engine, EngineError, Inherited, hooks::Outcome};
 use tidegate_plan::Plan;
 
@@ -81,6 +81,23 @@ impl Gateway {
     fn metrics<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let metrics = py.detach(|| self.0.metrics());
         PyBytes::new(py, &metrics)
+    }
+
+    fn cache_purge(&self, py: Python<'_>, what: &str, value: &[u8], soft: bool) -> Option<bool> {
+        py.detach(|| self.0.cache_purge(what, value, soft))
+    }
+
+    fn cache_get<'py>(&self, py: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.cache_get(text))?;
+        Some(PyBytes::new(py, found.as_bytes()))
+    }
+
+    fn set_keys(&self, py: Python<'_>, name: &str, jwks: &[u8]) -> PyResult<Option<(usize, Vec<String>)>> {
+        py.detach(|| self.0.set_keys(name, jwks)).map_err(PyValueError::new_err)
+    }
+
+    fn keys_failed(&self, py: Python<'_>, name: &str) {
+        py.detach(|| self.0.keys_failed(name));
     }
 
     fn calls_fd(&self) -> RawFd {

@@ -9,6 +9,7 @@
 mod call;
 mod error;
 mod gateway;
+mod logins;
 mod verdict;
 
 /// The engine, as `tidegate.gateway` uses it.
@@ -20,6 +21,8 @@ mod _engine {
     use super::error::{EngineError, PlanRejected};
     #[pymodule_export]
     use super::gateway::{Gateway, check, explain, version};
+    #[pymodule_export]
+    use super::logins::{check_id_token, seal, unseal};
     #[pymodule_export]
     use super::verdict::Verdict;
 }

@@ -143,6 +143,8 @@ impl Variables for Nothing {
 
     fn query(&self, _: &str, _: &mut Vec<u8>) {}
 
+    fn claim(&self, _: &str, _: &mut Vec<u8>) {}
+
     fn cookie(&self, _: &str) -> Option<&[u8]> {
         None
     }

@@ -17,6 +17,8 @@ pub trait Variables {
     fn query(&self, name: &str, out: &mut Vec<u8>);
     /// The cookie of that name.
     fn cookie(&self, name: &str) -> Option<&[u8]>;
+    /// Appends a claim of the token that came in.
+    fn claim(&self, name: &str, out: &mut Vec<u8>);
     /// What a group of the route's pattern or host matched: see [`Captures::get`](crate::Captures::get).
     fn capture(&self, name: &str) -> Option<&[u8]>;
 }
@@ -40,6 +42,7 @@ impl Template {
                 plan::Part::Header { name } => Part::Header(name.as_str().into()),
                 plan::Part::Query { name } => Part::Query(named("query", name)?),
                 plan::Part::Cookie { name } => Part::Cookie(named("cookie", name)?),
+                plan::Part::Claim { name } => Part::Claim(named("claim", name)?),
                 plan::Part::Capture { name } => Part::Capture(named("capture", name)?),
             };
             match (parts.last_mut(), part) {
@@ -145,6 +148,7 @@ enum Part {
     Header(Box<str>),
     Query(Box<str>),
     Cookie(Box<str>),
+    Claim(Box<str>),
     Capture(Box<str>),
 }
 
@@ -171,6 +175,7 @@ impl Part {
             Self::Text(text) => out.extend_from_slice(text),
             Self::Variable(variable) => vars.write(*variable, out),
             Self::Query(name) => vars.query(name, out),
+            Self::Claim(name) => vars.claim(name, out),
             Self::Header(name) => out.extend_from_slice(vars.header(name).unwrap_or_default()),
             Self::Cookie(name) => out.extend_from_slice(vars.cookie(name).unwrap_or_default()),
             Self::Capture(name) => out.extend_from_slice(vars.capture(name).unwrap_or_default()),

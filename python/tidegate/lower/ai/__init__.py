@@ -26,3 +26,5 @@ class Around(NamedTuple):
     """Where usage is kept if the configuration does not say."""
     catalogue: Callable[[], Catalogue | None] | None = None
     """Reads the price list; the one that Tidegate brings unless given."""
+    kept_keys: Callable[[str], str | None] | None = None
+    """The keys that were fetched last from a URL."""

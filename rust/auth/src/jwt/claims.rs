@@ -16,6 +16,12 @@ impl Claims {
         serde_json::from_slice(text).ok().map(|members| Self { members })
     }
 
+    /// All of them, as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Keys are texts, so this can't fail.
+        serde_json::to_vec(&self.members).unwrap_or_default()
+    }
+
     /// One claim: the member of that name, else what the dots in the name lead to (`realm_access.roles`).
     pub fn value(&self, name: &str) -> Option<&Value> {
         if let Some(value) = self.members.get(name) {
@@ -65,6 +71,12 @@ impl Claims {
             Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(wanted)),
             _ => false,
         })
+    }
+}
+
+impl From<Map<String, Value>> for Claims {
+    fn from(members: Map<String, Value>) -> Self {
+        Self { members }
     }
 }
 

@@ -103,7 +103,11 @@ impl KeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Checked {
-        let named = |key: &&Key| kid.is_none_or(|kid| key.kid.as_deref() == Some(kid));
+        // A key without a name may be any that is named: keys in PEM have none.
+        let named = |key: &&Key| match (kid, key.kid.as_deref()) {
+            (Some(wanted), Some(name)) => wanted == name,
+            _ => true,
+        };
         let mut known = false;
         let fitting = self.keys.iter().filter(named).inspect(|_| known = true);
         let verifiers: Vec<_> = fitting.filter_map(|key| key.verifier(algorithm)).take(TRIED_MOST).collect();

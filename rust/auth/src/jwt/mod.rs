@@ -3,7 +3,6 @@
 mod algorithm;
 mod claims;
 mod keys;
-mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +14,6 @@ use serde::Deserialize;
 pub use algorithm::{Algorithm, Algorithms};
 pub use claims::Claims;
 pub use keys::{KEYS_MOST, KeySet, KeySetError, Origin, Skipped};
-pub use verified::{Until, Verified};
 
 use crate::base64::decode_url;
 use keys::Checked;

@@ -10,6 +10,7 @@ use tidegate_upstream::Outcome;
 use super::{Forward, Upload, Waits};
 use crate::{
     body::{Body, BodyFault, poll_relay},
+    cache::{self, Arrival},
     compose,
     connection::{Close, Connection, Next},
     exchange::Exchange,
@@ -39,6 +40,15 @@ impl Forward<'_> {
                 return self.give_up(connection, exchange, failure).await;
             }
         };
+        match cache::arrived(self.worker, self.plan, self.route, exchange, &facts) {
+            Arrival::Relay => {}
+            Arrival::Give(given) => {
+                return self.give(connection, exchange, attempt, link, &facts, given).await;
+            }
+            Arrival::Fill(filling, cached) => {
+                return self.fill(connection, exchange, attempt, link, rest, &facts, &cached, filling).await;
+            }
+        }
         let old_client = exchange.head.version == Version::Http10;
         let unknown_length = matches!(facts.body, BodyLength::Chunked | BodyLength::UntilClose);
         let delimited = old_client && unknown_length;
@@ -202,7 +212,7 @@ fn cut_off(exchange: &mut Exchange, failure: Failure) -> Next {
     Next::Close(Close::Failed)
 }
 
-fn download_failure(fault: BodyFault) -> Failure {
+pub(super) fn download_failure(fault: BodyFault) -> Failure {
     match fault {
         BodyFault::Send => Failure::client(Cause::ClientGone),
         BodyFault::Chunk(_) | BodyFault::Receive | BodyFault::Cut | BodyFault::TooLarge => {

@@ -296,7 +296,7 @@ impl Accepted {
             Stream::Unix(stream) => Ok(Detached::Unix(stream.into_std()?)),
             #[cfg(feature = "memory")]
             Stream::Memory(pipe) => Ok(Detached::Memory(pipe, self.peer)),
-            Stream::Tls(_) | Stream::H2(_) => Err(io::ErrorKind::Unsupported.into()),
+            Stream::Tls(_) | Stream::H2(_) | Stream::Nobody => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over another; boxed, so that plain connections stay small.
     Tls(Box<Tls>),
+    /// No client: it takes everything, says nothing and never goes.
+    Nobody,
     /// One of many streams on an HTTP/2 connection.
     H2(H2),
     /// Two queues in memory, for tests.
@@ -77,6 +79,7 @@ impl Stream {
             Self::H2(stream) => return stream.poll_read(cx, buf.initialize_unfilled()),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Nobody => return Poll::Pending,
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read(cx, &mut buf),
         };
@@ -91,6 +94,7 @@ impl Stream {
             (Self::Tcp(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Unix(stream), parts) => Pin::new(stream).poll_write_vectored(cx, parts),
             (Self::Tls(tls), parts) => tls.poll_write(cx, parts),
+            (Self::Nobody, parts) => Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum())),
             (Self::H2(stream), parts) => stream.poll_write(cx, parts),
             #[cfg(feature = "memory")]
             (Self::Memory(pipe), parts) => pipe.poll_write(cx, parts),
@@ -104,6 +108,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tls(tls) => tls.poll_read_ready(cx),
+            Self::Nobody => Poll::Pending,
             Self::H2(stream) => stream.poll_read_ready(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_read_ready(cx),
@@ -126,6 +131,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Unix(stream) => stream.poll_read_ready(cx).is_ready() && failed(stream.take_error()),
             Self::Tls(tls) => tls.poll_broken(cx),
+            Self::Nobody => false,
             Self::H2(stream) => stream.poll_broken(cx),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_broken(cx),
@@ -167,7 +173,7 @@ impl Stream {
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.reset(),
             // A stream that is dropped before its end is reset; a Unix socket knows no breaks.
-            Self::H2(_) | Self::Unix(_) => {}
+            Self::H2(_) | Self::Unix(_) | Self::Nobody => {}
         }
     }
 
@@ -177,6 +183,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(tls) => tls.poll_shutdown(cx),
+            Self::Nobody => Poll::Ready(Ok(())),
             Self::H2(stream) => stream.poll_shutdown(),
             #[cfg(feature = "memory")]
             Self::Memory(pipe) => pipe.poll_shutdown(),

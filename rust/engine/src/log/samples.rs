@@ -77,6 +77,8 @@ impl tidegate_route::Variables for Few {
 
     fn query(&self, _: &str, _: &mut Vec<u8>) {}
 
+    fn claim(&self, _: &str, _: &mut Vec<u8>) {}
+
     fn cookie(&self, _: &str) -> Option<&[u8]> {
         None
     }

@@ -34,6 +34,7 @@ pub(super) fn write(parts: &[Part], record: &Record<'_>, variables: &impl Variab
             Part::Variable { name } => variables.write(*name, out),
             Part::Header { name } => out.extend_from_slice(variables.header(name).unwrap_or_default()),
             Part::Query { name } => variables.query(name, out),
+            Part::Claim { name } => variables.claim(name, out),
             Part::Cookie { name } => out.extend_from_slice(variables.cookie(name).unwrap_or_default()),
             Part::Capture { name } => out.extend_from_slice(variables.capture(name).unwrap_or_default()),
         }

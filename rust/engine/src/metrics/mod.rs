@@ -6,6 +6,7 @@
 
 mod ai;
 mod blocks;
+mod cache;
 mod expiry;
 mod histogram;
 mod reasons;
@@ -64,6 +65,8 @@ pub struct Gauges {
     pub log_lines_dropped: u64,
     /// Calls that wait for Python.
     pub hook_calls_waiting: u64,
+    /// What the cache's store holds, the answers being fetched, and their bytes; `None` where nothing is kept.
+    pub cache: Option<(tidegate_cache::Figures, u64, u64)>,
     /// What is given up for want of memory: 0 to 3.
     pub overload_level: u64,
     /// Bytes of memory that the process takes, and may take (0 for no bound).
@@ -126,6 +129,11 @@ impl Metrics {
     /// Appends the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`).
     pub fn render(&self, gauges: &Gauges, out: &mut Vec<u8>) {
         render::write(self, gauges, out);
+    }
+
+    /// Appends what is known of keys that are fetched: name, fetches that succeeded, that failed, keys.
+    pub fn render_key_sets(rows: &[(String, u64, u64, usize)], out: &mut Vec<u8>) {
+        render::key_sets(rows, out);
     }
 
     /// One JSON object for `tidegate status`: totals, the busiest routes, all endpoints in use.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Gauges, Metrics, OTHER, ai,
     blocks::{Blocks, Counter},
+    cache,
     histogram::{BOUNDS, COARSE, Coarse},
     reasons::Reasons,
     slots::Name,
@@ -27,6 +28,7 @@ pub(super) fn write(metrics: &Metrics, gauges: &Gauges, out: &mut Vec<u8>) {
     hooks(metrics, gauges, &mut page);
     tcp::write(metrics, &mut page);
     ai::write(metrics, &mut page);
+    cache::write(metrics, gauges.cache.as_ref(), &mut page);
 }
 
 /// The name of a slot as a label's value: nothing for what has none, `(other)` for those beyond the bound.
@@ -295,6 +297,24 @@ fn hooks(metrics: &Metrics, gauges: &Gauges, page: &mut Page<'_>) {
     }
     page.gauge("tidegate_hook_calls_waiting", "Calls that wait for Python.");
     page.sample("tidegate_hook_calls_waiting", &[], gauges.hook_calls_waiting);
+}
+
+/// Keys that are fetched: name, fetches that succeeded, fetches that failed, keys that can be used.
+pub(super) fn key_sets(rows: &[(String, u64, u64, usize)], out: &mut Vec<u8>) {
+    let mut page = Page { out };
+    page.counter(
+        "tidegate_key_set_fetches_total",
+        "Fetches of keys that tokens are checked with, by outcome.",
+    );
+    for (name, fetched, failed, _) in rows {
+        for (outcome, sum) in [("ok", fetched), ("failed", failed)] {
+            page.sample("tidegate_key_set_fetches_total", &[("key_set", name), ("outcome", outcome)], *sum);
+        }
+    }
+    page.gauge("tidegate_key_set_keys", "Keys that can be used.");
+    for (name, _, _, keys) in rows {
+        page.sample("tidegate_key_set_keys", &[("key_set", name)], *keys as u64);
+    }
 }
 
 /// The text as it grows.

@@ -33,6 +33,7 @@ pub struct WorkerMetrics {
     pub(super) limits: Blocks<Limit>,
     pub(super) hooks: Blocks<Hook>,
     pub(super) ai: Blocks<Ai>,
+    pub(super) caches: Blocks<Cache>,
     pub(super) handshakes: [Counter; 2],
     pub(super) handshake_failures: Reasons,
     pub(super) refusals: Reasons,
@@ -71,6 +72,22 @@ pub(super) struct Limit {
     pub(super) refused: Counter,
 }
 
+/// How requests of a route with a cache were met, and why not from it.
+#[derive(Debug)]
+pub(super) struct Cache {
+    pub(super) outcomes: [Counter; tidegate_cache::Outcome::ALL.len()],
+    pub(super) reasons: [Counter; tidegate_cache::Reason::ALL.len()],
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            outcomes: std::array::from_fn(|_| Counter::default()),
+            reasons: std::array::from_fn(|_| Counter::default()),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Hook {
     pub(super) answered: Counter,
@@ -95,6 +112,7 @@ impl WorkerMetrics {
             limits: Blocks::new(LIMITS_MOST),
             hooks: Blocks::new(HOOKS_MOST),
             ai: Blocks::new(AI_MOST),
+            caches: Blocks::new(ROUTES_MOST),
             handshakes: Default::default(),
             handshake_failures: Reasons::new(),
             refusals: Reasons::new(),
@@ -120,6 +138,17 @@ impl WorkerMetrics {
         route.bytes_in.add(bytes_in);
         route.bytes_out.add(bytes_out);
         route.nanoseconds.add(nanoseconds);
+    }
+
+    /// A request on a cached route was met so, and for this reason not from the store.
+    pub fn cache(&self, route: u32, outcome: usize, reason: Option<usize>) {
+        let route = self.caches.at(route);
+        if let Some(counter) = route.outcomes.get(outcome) {
+            counter.add(1);
+        }
+        if let Some(counter) = reason.and_then(|reason| route.reasons.get(reason)) {
+            counter.add(1);
+        }
     }
 
     /// A request was refused, or failed, for this reason.

@@ -51,7 +51,7 @@ pub async fn ask(
         read_body(worker, plan, connection, exchange, facts, hook.body_bytes as usize).await?;
     }
     let started = worker.now();
-    let outcome = call(worker, plan, route, connection, exchange, index).await;
+    let outcome = call(worker, plan, route, connection, exchange, index, String::new()).await;
     let failed = |cause: Cause| match hook.on_failure {
         OnFailure::Allow => Ok(Ruling::Pass),
         OnFailure::Refuse => Err(Failure::gateway(cause)),
@@ -94,7 +94,7 @@ fn rule(plan: &WorkerPlan, exchange: &mut Exchange, verdict: Box<Verdict>) -> Re
 }
 
 /// A field that Python made: nothing that could end its line leaves in it, and nothing that frames a message.
-fn push_checked(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub fn push_checked(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let known = tidegate_message::Known::parse(name.as_bytes());
     let framing = tidegate_message::hop_by_hop(known) || known == tidegate_message::Known::Host;
@@ -111,13 +111,15 @@ fn push_checked(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-async fn call(
+/// Asks a hook about a request. `about`: what the engine itself asks; empty for a route's own hook.
+pub async fn call(
     worker: &Worker,
     plan: &WorkerPlan,
     route: &PreparedRoute,
     connection: &Connection,
     exchange: &Exchange,
     index: u32,
+    about: String,
 ) -> Result<Outcome, Cause> {
     let hook = &plan.shared.plan.hooks[index as usize];
     let head = &exchange.head;
@@ -139,6 +141,7 @@ async fn call(
         route: route.plan.name.clone(),
         listener: plan.shared.plan.listeners[exchange.listener as usize].name.clone(),
         user: exchange.user.clone(),
+        about,
         headers: (head.fields.iter())
             .map(|field| (head.slice(field.name).to_vec(), head.slice(field.value).to_vec()))
             .collect(),

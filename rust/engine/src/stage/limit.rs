@@ -100,12 +100,18 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
     }
     let mut room = worker.small.borrow_mut();
     room.clear();
+    key_bytes(plan, key, exchange, &mut room);
+    xxh3_64_with_seed(&room, seed)
+}
+
+/// Appends what a key's parts are for this request, each with its length before it.
+pub fn key_bytes(plan: &WorkerPlan, key: &[KeyPart], exchange: &Exchange, room: &mut Vec<u8>) {
     let head = &exchange.head;
     for part in key {
         let start = room.len();
         room.extend_from_slice(&[0; 4]);
         match part {
-            KeyPart::ClientIp => push_ip(exchange.client_ip, &mut room),
+            KeyPart::ClientIp => push_ip(exchange.client_ip, room),
             KeyPart::Header { name } => {
                 room.extend_from_slice(head.field(name.as_bytes()).unwrap_or_default());
             }
@@ -113,6 +119,12 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
                 room.extend_from_slice(head.cookie(name.as_bytes()).unwrap_or_default());
             }
             KeyPart::ApiKey => room.extend_from_slice(exchange.user.as_bytes()),
+            KeyPart::Claim { name } => {
+                let claims = exchange.claims.as_deref();
+                room.extend_from_slice(
+                    claims.and_then(|claims| claims.text(name)).unwrap_or_default().as_bytes(),
+                );
+            }
             KeyPart::Path => room.extend_from_slice(exchange.path()),
             KeyPart::Host => room.extend_from_slice(&exchange.host),
             KeyPart::Route => {
@@ -123,7 +135,6 @@ pub fn hash_key(worker: &Worker, plan: &WorkerPlan, key: &[KeyPart], seed: u64, 
         let length = (room.len() - start - 4) as u32;
         room[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
-    xxh3_64_with_seed(&room, seed)
 }
 
 /// An address as keys have it.

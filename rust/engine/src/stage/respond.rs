@@ -26,6 +26,13 @@ pub struct Made {
     pub body: Vec<u8>,
 }
 
+impl Made {
+    /// A status and nothing more.
+    pub fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
 /// Makes the answer of an action that is not forwarding.
 pub fn make(
     worker: &Worker,

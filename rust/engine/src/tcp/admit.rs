@@ -92,7 +92,11 @@ pub fn hash(key: &[KeyPart], seed: u64, caller: Caller<'_>) -> u64 {
             KeyPart::Host => room.extend_from_slice(caller.host.as_bytes()),
             KeyPart::Route => room.extend_from_slice(caller.listener.as_bytes()),
             // A plan with others at a listener is refused.
-            KeyPart::Header { .. } | KeyPart::Cookie { .. } | KeyPart::ApiKey | KeyPart::Path => {}
+            KeyPart::Header { .. }
+            | KeyPart::Cookie { .. }
+            | KeyPart::ApiKey
+            | KeyPart::Claim { .. }
+            | KeyPart::Path => {}
         }
         let length = (room.len() - start - 4) as u32;
         room[start..start + 4].copy_from_slice(&length.to_le_bytes());

@@ -101,7 +101,7 @@ pub fn spawn(
         bytes: (0, 0),
         slot: tcp.slot,
         access_log: tcp.plan.access_log,
-        place: place,
+        place,
     };
     worker.metrics.tcp_opened(tcp.slot);
     let counted = Counted { worker: worker.clone(), slot: tcp.slot };

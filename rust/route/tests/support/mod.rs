@@ -141,6 +141,8 @@ impl Variables for Values<'_> {
         query_parameter(self.query, name.as_bytes(), out);
     }
 
+    fn claim(&self, _: &str, _: &mut Vec<u8>) {}
+
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.cookies.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }

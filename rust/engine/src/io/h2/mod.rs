@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tidegate_http2::{Connection, Over, Reason, Role, Settings};
+use tidegate_http2::{Connection, Debt, Over, Reason, Role, Settings};
 
 use super::Stream;
 
@@ -62,6 +62,8 @@ pub struct Driver {
     /// What the streams see.
     pub session: Rc<Session>,
     stream: Stream,
+    /// Bytes that the peer has taken.
+    sent: u64,
 }
 
 /// What a turn of the driver came to.
@@ -94,12 +96,26 @@ impl Driver {
             secure: stream.is_secure(),
             role,
         };
-        Self { session: Rc::new(session), stream }
+        Self { session: Rc::new(session), stream, sent: 0 }
     }
 
     /// Takes bytes that were read before the driver was there.
     pub fn receive(&self, bytes: &[u8], now: u64) -> Result<(), End> {
         self.session.receive(bytes, now)
+    }
+
+    /// Bytes that the peer has taken so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Ends it for what the peer did not do in time, and tells the peer as far as that costs no waiting.
+    pub fn give_up(&mut self, reason: Reason) -> End {
+        let over = self.session.codec.borrow_mut().give_up(reason);
+        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        let end = End::Fault(over.reason);
+        self.session.end(end);
+        end
     }
 
     /// The connection below.
@@ -144,7 +160,10 @@ impl Driver {
             }
             match self.stream.poll_write(cx, &[IoSlice::new(output)]) {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(sent)) => codec.sent(sent),
+                Poll::Ready(Ok(sent)) => {
+                    codec.sent(sent);
+                    self.sent = self.sent.saturating_add(sent as u64);
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
@@ -211,6 +230,11 @@ impl Session {
     /// The next thing that the peer did wrong on a stream of its, as metrics name it.
     pub fn noted(&self) -> Option<&'static str> {
         self.codec.borrow_mut().noted().map(|fault| fault.as_str())
+    }
+
+    /// What the peer has begun or owes.
+    pub fn debt(&self) -> Option<Debt> {
+        self.codec.borrow().debt()
     }
 
     /// Gives back memory that holds nothing, before the connection is idle.

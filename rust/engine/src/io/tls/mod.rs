@@ -30,6 +30,9 @@ pub const HTTP1: &[u8] = b"http/1.1";
 /// HTTP/2, as ALPN names it.
 pub const HTTP2: &[u8] = b"h2";
 
+/// What an authority offers that looks whether a name is ours (RFC 8737 §6.2), as ALPN names it.
+pub const ACME: &[u8] = b"acme-tls/1";
+
 /// Ciphertext that is read at once where no caller's buffer is at hand: handshakes and what comes to idle connections.
 const SMALL_READ: usize = 8 * 1024;
 
@@ -184,6 +187,11 @@ impl Tls {
     /// What the handshake has settled.
     pub fn facts(&self) -> Facts {
         Facts::of(&self.connection)
+    }
+
+    /// Whether the client is an authority that has looked whether the name is ours.
+    pub fn is_challenge(&self) -> bool {
+        self.alpn() == Some(ACME)
     }
 
     /// The protocol that was agreed on; `None` where the client offered none.

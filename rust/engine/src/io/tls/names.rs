@@ -8,6 +8,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use super::ACME;
+
 /// Certificates of one name, those that cost least to sign with first.
 type Group = Vec<Arc<CertifiedKey>>;
 
@@ -20,6 +22,8 @@ pub(super) struct Names {
     wildcard: HashMap<Box<str>, Group>,
     /// For every other name, and for clients that tell none; empty: they are refused.
     otherwise: Group,
+    /// For authorities that look whether a name is ours, by that name.
+    challenges: HashMap<Box<str>, Arc<CertifiedKey>>,
 }
 
 impl Names {
@@ -31,6 +35,18 @@ impl Names {
                 None => put(self.exact.entry(name.as_str().into()).or_default(), certificate),
             }
         }
+    }
+
+    /// Takes a certificate in that proves to an authority that each of its `names` is ours.
+    pub(super) fn add_challenge(&mut self, certificate: &Arc<CertifiedKey>, names: &[String]) {
+        for name in names {
+            self.challenges.insert(name.as_str().into(), certificate.clone());
+        }
+    }
+
+    /// Whether an authority may come and look.
+    pub(super) fn has_challenges(&self) -> bool {
+        !self.challenges.is_empty()
     }
 
     /// Names that no certificate bears get the certificates of `name`, or `certificate` where it bears none.
@@ -70,6 +86,14 @@ impl Names {
 
 impl ResolvesServerCert for Names {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // RFC 8737 §3: an authority offers this protocol and no other, and must be shown nothing but the proof.
+        let asks_for_proof = self.has_challenges()
+            && hello
+                .alpn()
+                .is_some_and(|mut offered| offered.next() == Some(ACME) && offered.next().is_none());
+        if asks_for_proof {
+            return hello.server_name().and_then(|name| self.challenges.get(name)).cloned();
+        }
         self.choose(hello.server_name(), hello.signature_schemes())
     }
 }

@@ -13,7 +13,7 @@ use rustls::{
 };
 use tidegate_plan::{Certificate, ClientCertificates, ListenerTls, TlsProfile, UnknownName};
 
-use super::{HTTP1, HTTP2, Refused, names::Names};
+use super::{ACME, HTTP1, HTTP2, Refused, names::Names};
 
 /// What all connections to one listener share.
 #[derive(Debug)]
@@ -65,6 +65,9 @@ impl Server {
         let mut config = building.with_cert_resolver(names.clone());
         config.alpn_protocols =
             if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
+        if names.has_challenges() {
+            config.alpn_protocols.push(ACME.to_vec());
+        }
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let tickets = tickets(plan, before)?;
         match &tickets {
@@ -140,18 +143,38 @@ fn names(plan: &ListenerTls, provider: &CryptoProvider) -> Result<Names, Refused
         names.add(&key, &certificate.names);
         first.get_or_insert((certificate, key));
     }
+    for (index, challenge) in plan.challenges.iter().enumerate() {
+        let key = proof(challenge, provider)
+            .map_err(|why| Refused { part: format!("challenges[{index}]").into(), why })?;
+        names.add_challenge(&Arc::new(key), &challenge.names);
+    }
     if let (UnknownName::First, Some((certificate, key))) = (plan.unknown_name, first) {
         names.fall_back(certificate.names.first().map(String::as_str), &key);
     }
     Ok(names)
 }
 
-fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+/// A certificate that nobody need trust. It is not checked against its key: the critical extension of RFC 8737 §3 is one
+/// that the library refuses to read.
+fn proof(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = chain_and_key(certificate)?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    Ok(CertifiedKey::new(chain, key))
+}
+
+type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn chain_and_key(certificate: &Certificate) -> Result<ChainAndKey, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.chain.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| "the chain is no PEM".to_owned())?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
         .map_err(|_| "the key is no PEM".to_owned())?;
+    Ok((chain, key))
+}
+
+fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let (chain, key) = chain_and_key(certificate)?;
     let mut made = CertifiedKey::from_der(chain, key, provider).map_err(|error| error.to_string())?;
     if !certificate.ocsp.is_empty() {
         made.ocsp = Some(hexadecimal(&certificate.ocsp).ok_or("the OCSP answer is not in hexadecimal")?);

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ServerConnection, SignatureScheme, crypto::aws_lc_rs,
-    pki_types::ServerName,
+    ClientConfig, ClientConnection, HandshakeKind, ServerConnection, SignatureScheme,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use tidegate_plan::{Certificate, ClientCertificates, ListenerTls, Secret, TlsProfile, UnknownName};
 
 use super::{Server, names};
-use crate::io::tls::{HTTP1, client::Unverified};
+use crate::io::tls::{ACME, HTTP1, client::Unverified};
 
 /// A certificate that nobody has signed, for `names`.
 fn certificate(names: &[&str]) -> Certificate {
@@ -34,12 +35,46 @@ fn signed(names: &[&str], key: &KeyPair) -> Certificate {
 fn plan(certificates: Vec<Certificate>) -> ListenerTls {
     ListenerTls {
         certificates,
+        challenges: Vec::new(),
         unknown_name: UnknownName::First,
         client: None,
         profile: TlsProfile::Intermediate,
         tickets_s: 43_200,
         hsts: String::new(),
     }
+}
+
+/// As an authority wants it, with the extension that no client knows (RFC 8737 §3).
+fn proof(name: &str) -> Certificate {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(&[7; 32])];
+    let chain = params.self_signed(&key).unwrap().pem();
+    Certificate { chain, key: Secret::new(key.serialize_pem()), ..certificate(&[name]) }
+}
+
+#[test]
+fn only_who_asks_for_the_proof_and_nothing_else_is_shown_it() {
+    let own = certificate(&["site.test"]);
+    let proof = proof("site.test");
+    let der = |shown: &Certificate| CertificateDer::from_pem_slice(shown.chain.as_bytes()).unwrap();
+    let with = ListenerTls { challenges: vec![proof.clone()], ..plan(vec![own.clone()]) };
+    let server = server(&with, None);
+    let offers: [(&[&[u8]], &Certificate); 4] =
+        [(&[ACME], &proof), (&[HTTP1], &own), (&[ACME, HTTP1], &own), (&[], &own)];
+    for (offered, shown) in offers {
+        let (client, _) = shake(&server, &client(offered), "site.test").unwrap();
+        assert_eq!(client.peer_certificates().unwrap()[0], der(shown), "{offered:?}");
+    }
+    let (agreed, _) = shake(&server, &client(&[ACME]), "site.test").unwrap();
+    assert_eq!(agreed.alpn_protocol(), Some(ACME));
+    assert!(shake(&server, &client(&[ACME]), "other.test").is_err(), "there is no proof for that name");
+}
+
+#[test]
+fn without_a_challenge_the_protocol_of_authorities_is_not_spoken() {
+    let server = server(&plan(vec![certificate(&["site.test"])]), None);
+    assert!(shake(&server, &client(&[ACME]), "site.test").is_err());
 }
 
 fn server(plan: &ListenerTls, before: Option<&Arc<Server>>) -> Arc<Server> {

@@ -1,4 +1,5 @@
-//! Tokens that were let in a moment ago: found again by their hash, so that a second look costs no signature.
+//! Credentials that were judged a moment ago: found again by their hash, so that a second look costs no signature and no
+//! slow hash.
 
 use std::{
     collections::HashMap,
@@ -6,7 +7,12 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    error::Unspecified,
+    hmac,
+    rand::SystemRandom,
+};
 
 /// What is remembered of a token, or of a password.
 ///
@@ -51,6 +57,26 @@ impl Hashed {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, credential).as_ref());
         Self(bytes)
+    }
+}
+
+/// Hashes that nobody can make who does not have this process's memory: of passwords, which are few enough to be tried
+/// one after the other.
+#[derive(Debug)]
+pub struct Keyed(hmac::Key);
+
+impl Keyed {
+    /// With a key of its own; `None` where the system has no randomness.
+    pub fn new() -> Option<Self> {
+        let key: Result<_, Unspecified> = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        key.ok().map(Self)
+    }
+
+    /// The hash of a credential.
+    pub fn hash(&self, credential: &[u8]) -> Hashed {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&self.0, credential).as_ref());
+        Hashed(bytes)
     }
 }
 
