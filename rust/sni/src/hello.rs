@@ -81,6 +81,10 @@ fn message(bytes: &[u8], most: usize) -> Result<Option<Cow<'_, [u8]>>, HelloFaul
         if length == 0 || length > RECORD_MOST {
             return Err(fault);
         }
+        // All of the record must fit, whatever stands in it: what is decided now holds when more has come.
+        if at + RECORD_HEAD + length > most {
+            return Err(HelloFault::TooLarge);
+        }
         let content = &record[RECORD_HEAD..];
         let there = &content[..content.len().min(length)];
         if whole.is_empty() {
@@ -105,8 +109,7 @@ fn message(bytes: &[u8], most: usize) -> Result<Option<Cow<'_, [u8]>>, HelloFaul
             }
         }
         if there.len() < length {
-            // The rest of the record, at least, must fit.
-            return if at + RECORD_HEAD + length > most { Err(HelloFault::TooLarge) } else { Ok(None) };
+            return Ok(None);
         }
         at += RECORD_HEAD + length;
         if at >= most {

@@ -160,3 +160,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_that_can_not_fit_is_refused_whatever_of_it_has_come() {
+    // The message would be whole within it; the record is longer than what may be asked for.
+    let mut bytes = vec![22, 3, 1, 0x12, 0, 1, 0, 0, 2, 3, 3];
+    for end in 5..=bytes.len() {
+        assert_eq!(read(&bytes[..end], 2048), Err(HelloFault::TooLarge), "{end}");
+    }
+    bytes.resize(4096, 0);
+    assert_eq!(read(&bytes, 2048), Err(HelloFault::TooLarge));
+}
