@@ -1,5 +1,5 @@
 # The few verbs. Each sets up what it needs, on a machine that has Python 3.11, Rust and (for tests and benchmarks) apt.
-.PHONY: run test bench check wheel binary rust-test
+.PHONY: run test test-deploy bench check wheel binary rust-test
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -17,6 +17,13 @@ test: wheel rust-test
 	@tools/h2spec >/dev/null
 	$(PY) -m pytest
 
+# The single file, its installer and service on machines made for it: as root, and for a quarter of an hour.
+test-deploy: wheel
+	@tools/peers --deploy
+	cp Cargo.lock rust/main/ && cd rust/main && cargo fmt --check && cargo clippy --target-dir ../../target --all-targets -- -D warnings
+	cargo test --manifest-path rust/main/Cargo.toml --target-dir target
+	$(PY) -m pytest tests/deploy
+
 # Everything again, beside nginx, HAProxy and LiteLLM; writes bench/results and the README's table.
 bench: wheel
 	@bench/setup.sh
@@ -30,7 +37,6 @@ check: wheel
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cd rust/fuzz && cargo fmt --check && cargo clippy --all-targets -- -D warnings
-	cp Cargo.lock rust/main/ && cd rust/main && cargo fmt --check && cargo clippy --target-dir ../../target --all-targets -- -D warnings
 	cd bench/openloop && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	cd bench/provider && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 	$(VENV)/bin/ruff check .
@@ -40,7 +46,6 @@ check: wheel
 
 rust-test:
 	cargo test --workspace --all-features
-	cp Cargo.lock rust/main/ && cargo test --manifest-path rust/main/Cargo.toml --target-dir target
 	cargo test --manifest-path bench/openloop/Cargo.toml
 	cargo test --manifest-path bench/provider/Cargo.toml
 	rust/fuzz/smoke.sh --seconds 5

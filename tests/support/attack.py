@@ -54,6 +54,14 @@ class Horde:
                 taken += len(sock.recv(most))
         return taken
 
+    def answered(self, beginning: bytes) -> int:
+        """How many have an answer waiting that begins so; it stays to be read."""
+        count = 0
+        for sock in self.socks:
+            with contextlib.suppress(OSError):
+                count += sock.recv(len(beginning), socket.MSG_PEEK) == beginning
+        return count
+
     def closed(self) -> int:
         """How many the gateway has ended; what it said before is read."""
         return sum(_is_closed(sock) for sock in self.socks)

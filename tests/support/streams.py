@@ -61,8 +61,8 @@ def echo(sock: socket.socket) -> None:
 
 def reset(sock: socket.socket) -> None:
     """Breaks a connection off."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # closed by its handler already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RD)  # wakes whoever reads from it
     sock.close()
 

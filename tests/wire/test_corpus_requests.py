@@ -44,7 +44,8 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder: Path = tmp_path_factory.mktemp("corpus")
     with Upstream() as upstream:
-        gateway = Tidegate(folder, {"routes": [{"upstream": upstream.url}]})
+        listener = {"address": "127.0.0.1:0", "http2": False}  # the cases are of HTTP/1
+        gateway = Tidegate(folder, {"listeners": [listener], "routes": [{"upstream": upstream.url}]})
         try:
             yield Scene(gateway.ready(), upstream)
         finally:

@@ -370,7 +370,7 @@ def test_a_stop_cuts_them_and_leaves_a_record(start: Start, stream: Stream) -> N
         with pytest.raises(ConnectionResetError):
             sock.recv(1)
     assert gateway.wait() == 0
-    assert gateway.records(1)[0]["reason"] == "stopped"
+    assert gateway.records(1)[0]["reason"] == "shutdown"
 
 
 def test_silence_is_ended_and_one_byte_in_time_is_not_silence(start: Start, stream: Stream) -> None:

@@ -113,6 +113,7 @@ pub fn request(
     route.request_edits.write(&variables, out);
     out.extend_from_slice(&exchange.hook_set);
     if let Some(cached) = &exchange.cached {
+        out.extend_from_slice(&cached.validators);
         out.extend_from_slice(&cached.lines);
     }
     match facts.body {

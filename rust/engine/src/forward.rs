@@ -7,7 +7,7 @@ use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
 use tidegate_http1::{RequestFacts, parse_response, proxy_header::Spoken};
 use tidegate_limit::Pace;
-use tidegate_message::{Known, ResponseHead, Version};
+use tidegate_message::{Known, ResponseHead};
 use tidegate_plan::RetryReason;
 use tidegate_upstream::{Attempted, Outcome, RetryVerdict, Tried};
 
@@ -497,27 +497,6 @@ impl Forward<'_> {
             }
             Err(BodyFault::TooLarge) => Poll::Ready(Err(Failure::client(Cause::BodyTooLarge))),
         }
-    }
-
-    /// Passes on `103 Early Hints` and the like; `100 Continue` only to a client that waits for it (RFC 9110 §15.2).
-    fn relay_informational(&self, exchange: &mut Exchange) {
-        let wanted = exchange.response.status != 100 || self.facts.expect_continue;
-        if exchange.head.version != Version::Http10 && wanted {
-            let mut out = std::mem::take(&mut exchange.to_client);
-            compose::informational(exchange, &mut out);
-            exchange.to_client = out;
-        }
-    }
-
-    async fn flush_informational(&self, connection: &mut Connection, exchange: &mut Exchange) {
-        if exchange.to_client.is_empty() {
-            return;
-        }
-        poll_fn(|cx| {
-            let _ = crate::body::poll_flush(cx, &mut connection.stream, &mut exchange.to_client);
-            Poll::Ready(())
-        })
-        .await;
     }
 
     /// The upstream speaks another protocol from here on, if the client asked for one.

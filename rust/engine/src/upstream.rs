@@ -2,6 +2,8 @@
 
 mod names;
 
+mod joining;
+
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
-use tidegate_plan::{Address, Balance, UpstreamProtocol};
+use tidegate_plan::{Address, Balance};
 use tidegate_upstream::{
     Admission, Change, Cluster, EndpointSpec, EndpointState, IdlePool, Outcome, Passive, PoolLimits,
     RetryBudget, Ticket, Tried,
@@ -20,6 +22,7 @@ use tidegate_upstream::{
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use self::joining::Joined;
 use crate::{
     abuse::descriptors::is_ours,
     exchange::Exchange,
@@ -27,11 +30,11 @@ use crate::{
     gates::{Door, Permit, Place},
     io::{
         self, ConnectFault, Stream, Target,
-        tls::{Client, Fault, HTTP2, Secure},
+        tls::{Client, Fault, Secure},
     },
     metrics::WorkerMetrics,
     resolve::Name,
-    sessions::{Opening, Sessions},
+    sessions::Sessions,
     stage,
     timer::Deadline,
     worker::{Shared, Worker, WorkerPlan},
@@ -116,16 +119,6 @@ pub struct Link {
     shelf: u64,
     born: u64,
     permit: Option<Permit>,
-}
-
-/// What a request finds at an endpoint that may speak HTTP/2.
-enum Joined<'a> {
-    /// A stream of its own.
-    Link(Link),
-    /// It is the one that opens a connection.
-    Opening(Opening<'a>),
-    /// The endpoint speaks HTTP/1.1.
-    Not,
 }
 
 /// Whoever waits for a connection: until when, and whether there still is somebody.
@@ -261,15 +254,6 @@ impl Upstream {
         self.idle.borrow_mut().checkin(shelf, Idle { stream, permit }, born, now);
         if endpoint.waiting.get() > 0 {
             endpoint.returned.notify_one();
-        }
-    }
-
-    /// Whether a connection that has just been opened is one for many streams.
-    fn speaks_http2(&self, stream: &Stream) -> bool {
-        match self.plan.protocol {
-            UpstreamProtocol::Http1 => false,
-            UpstreamProtocol::Http2 => true,
-            UpstreamProtocol::Auto => stream.alpn() == Some(HTTP2),
         }
     }
 
@@ -459,41 +443,6 @@ impl Attempt<'_> {
         sessions.add(&worker.rc(), stream, self.upstream.plan.pool.idle_ms, permit);
         let stream = sessions.stream().ok_or(Failure::upstream(Cause::ConnectFailed))?;
         Ok(Link { stream: Stream::H2(stream), reused: false, shelf, born, permit: None })
-    }
-
-    /// Where the endpoint speaks HTTP/2: a stream on a connection that there is, be it that somebody else has
-    /// to open it first, or the right to open one.
-    async fn join(&self, worker: &Worker, wait: Wait<'_>, connect_ms: u32) -> Result<Joined<'_>, Failure> {
-        let sessions = &self.endpoint.sessions;
-        let mut set = false;
-        loop {
-            if self.upstream.plan.protocol == UpstreamProtocol::Http1 || sessions.is_old() {
-                return Ok(Joined::Not);
-            }
-            if let Some(stream) = sessions.stream() {
-                worker.metrics.pool_hit(self.upstream.slot);
-                let stream = Stream::H2(stream);
-                let (shelf, born) = (self.endpoint.key, worker.now());
-                return Ok(Joined::Link(Link { stream, reused: true, shelf, born, permit: None }));
-            }
-            if let Some(opening) = sessions.begin() {
-                return Ok(Joined::Opening(opening));
-            }
-            if !std::mem::replace(&mut set, true) {
-                wait.deadline.set(connect_ms);
-            }
-            let mut opened = pin!(sessions.opened());
-            poll_fn(|cx| match opened.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Ok(())),
-                Poll::Pending if wait.deadline.poll_passed(cx) => {
-                    Poll::Ready(Err(Failure::upstream(Cause::ConnectTimeout)))
-                }
-                Poll::Pending if wait.is_gone(cx) => Poll::Ready(Err(Failure::client(Cause::ClientGone))),
-                Poll::Pending => Poll::Pending,
-            })
-            .await?;
-            worker.look_at_clock();
-        }
     }
 
     /// Waits for room at the endpoint's door, or for a connection that comes back.

@@ -38,7 +38,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let list = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
     let sni = [&[0, 0][..], &list(&list(&[&[0][..], &list(b"a.example.com")].concat()))].concat();
     let alpn = [&[0, 16][..], &list(&list(b"\x02h2"))].concat();
-    let body = [&[3, 3][..], &[7; 32], &[0], &list(&[0x13, 1]), &[1, 0], &list(&[alpn, sni].concat())].concat();
+    let body =
+        [&[3, 3][..], &[7; 32], &[0], &list(&[0x13, 1]), &[1, 0], &list(&[alpn, sni].concat())].concat();
     let message = [&[1, 0][..], &list(&body)].concat();
     let records = |each: usize| -> Vec<u8> {
         message.chunks(each).flat_map(|part| [&[22, 3, 1][..], &list(part)].concat()).collect()

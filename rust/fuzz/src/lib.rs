@@ -29,7 +29,7 @@ pub mod streams;
 pub type Run = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Run); 14] = [
+pub const TARGETS: [(&str, Run); 15] = [
     ("request_head", request_head::run),
     ("response_head", response_head::run),
     ("chunk", chunk::run),

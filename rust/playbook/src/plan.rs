@@ -30,7 +30,7 @@ pub fn plan() -> Value {
             "pool": {"idle_max": 8, "idle_ms": 30_000, "lifetime_ms": 0, "max_connections": 0, "queue_max": 0, "queue_ms": 1000},
             "passive": null, "active": null, "slow_start_ms": 0
         }],
-        "limits": [], "concurrency": [], "hooks": [], "access_log": null, "ai": null
+        "limits": [], "concurrency": [], "hooks": [], "access_log": null, "ai": null, "cache": null
     })
 }
 
@@ -43,6 +43,6 @@ pub fn route() -> Value {
         "request_headers": [], "response_headers": [],
         "timeouts": {"connect_ms": 5000, "head_ms": 20_000, "idle_ms": 20_000, "total_ms": 0, "tunnel_idle_ms": 600_000},
         "retry": {"attempts": 1, "on": [], "non_idempotent": false, "budget_percent": 100, "replay_bytes": 65_536},
-        "access_log": false, "action": {"kind": "forward", "upstream": 0}
+        "cache": null, "access_log": false, "action": {"kind": "forward", "upstream": 0}
     })
 }

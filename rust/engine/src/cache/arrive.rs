@@ -51,6 +51,7 @@ pub fn is_mistaken(exchange: &mut Exchange) -> bool {
     let mistaken = response.status == 304 && !tidegate_cache::conditional::confirms(response, &kept.fields());
     if mistaken {
         cached.kept = None;
+        cached.validators.clear();
     }
     mistaken
 }

@@ -113,6 +113,7 @@ async fn run(
             asked_ms: 0,
             turn: 0,
             debug,
+            validators: Vec::new(),
             lines: Vec::new(),
         });
         pass(around, &mut connection, &mut exchange, cached).await;

@@ -152,7 +152,7 @@ fn again(around: Around<'_>, exchange: &Exchange) -> Look {
 fn write_lines(cache: &PreparedCache, exchange: &Exchange, cached: &mut Cached) {
     cached.lines.clear();
     if let Some((kept, _)) = &cached.kept {
-        conditional::write_validators(&kept.fields(), &mut cached.lines);
+        conditional::write_validators(&kept.fields(), &mut cached.validators);
     }
     for (name, sent) in normalised_fields(cache) {
         if let Some(value) = vary::normalised(name, &exchange.head, &cache.rules.vary)

@@ -5,7 +5,7 @@ use std::{future::poll_fn, io::IoSlice, ops::Range, sync::Arc, task::Poll};
 use tidegate_cache::{
     Freshness, Object, Outcome, Reason, RequestFacts,
     fields::{Fields, Kept},
-    present::{self, Shown, View},
+    present::{self, Part, Shown, View},
     range, status,
 };
 use tidegate_message::Method;
@@ -105,7 +105,7 @@ pub async fn give(
 
 /// What of the content is sent, each part behind its own head.
 struct Parts {
-    list: Vec<(Vec<u8>, Range<u64>)>,
+    list: Vec<Part>,
     /// Bytes of all, with their heads.
     length: u64,
     boundary: String,

@@ -93,6 +93,7 @@ pub fn look(
             asked_ms: now_ms(worker),
             turn: shared.store.turn(),
             debug,
+            validators: Vec::new(),
             lines: Vec::new(),
         })
     };

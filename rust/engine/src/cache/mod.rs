@@ -64,6 +64,8 @@ pub struct Cached {
     pub turn: u64,
     /// Whether the client is told the key.
     pub debug: bool,
+    /// Lines that ask the origin whether what is kept holds.
+    pub validators: Vec<u8>,
     /// Fields that stand in the place of the client's own in what the origin is sent.
     pub lines: Vec<u8>,
 }

@@ -19,6 +19,27 @@ use crate::{
 };
 
 impl Forward<'_> {
+    /// Passes on `103 Early Hints` and the like; `100 Continue` only to a client that waits for it (RFC 9110 §15.2).
+    pub(super) fn relay_informational(&self, exchange: &mut Exchange) {
+        let wanted = exchange.response.status != 100 || self.facts.expect_continue;
+        if exchange.head.version != Version::Http10 && wanted {
+            let mut out = std::mem::take(&mut exchange.to_client);
+            compose::informational(exchange, &mut out);
+            exchange.to_client = out;
+        }
+    }
+
+    pub(super) async fn flush_informational(&self, connection: &mut Connection, exchange: &mut Exchange) {
+        if exchange.to_client.is_empty() {
+            return;
+        }
+        poll_fn(|cx| {
+            let _ = crate::body::poll_flush(cx, &mut connection.stream, &mut exchange.to_client);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Response rewrite, relay, settle. `rest` is where the body's first bytes stand in the scratch buffer.
     pub(super) async fn relay(
         &self,

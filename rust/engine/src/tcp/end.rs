@@ -21,7 +21,7 @@ pub enum End {
     /// The gateway drained, or a reload took the listener away, and the time for that was over.
     DrainDeadline,
     /// The gateway was told to stop at once.
-    Stopped,
+    Shutdown,
     /// The client's address is that of no trusted proxy, and a PROXY header is asked for.
     UntrustedProxy,
     /// The PROXY header is none.
@@ -54,7 +54,7 @@ impl End {
             Self::UpstreamReset => "upstream_reset",
             Self::IdleTimeout => "idle_timeout",
             Self::DrainDeadline => "drain_deadline",
-            Self::Stopped => "stopped",
+            Self::Shutdown => "shutdown",
             Self::UntrustedProxy => "proxy_header_untrusted",
             Self::ProxyHeader(fault) => fault.as_str(),
             Self::ProxyHeaderTimeout => "proxy_header_timeout",
@@ -77,7 +77,7 @@ impl End {
             | Self::ClientReset
             | Self::UpstreamReset
             | Self::IdleTimeout => 200,
-            Self::DrainDeadline | Self::Stopped => 500,
+            Self::DrainDeadline | Self::Shutdown => 500,
             Self::ProxyHeader(_) | Self::ProxyHeaderTimeout | Self::Hello(_) | Self::HelloTimeout => 400,
             Self::NoServerName | Self::UnknownServerName | Self::UntrustedProxy => 403,
             Self::ListenerFull | Self::Crowded(_) => 503,
@@ -90,11 +90,11 @@ impl End {
 
     /// Whether the connection was not passed on.
     pub fn is_refusal(self) -> bool {
-        self.status() != 200 && !matches!(self, Self::DrainDeadline | Self::Stopped)
+        self.status() != 200 && !matches!(self, Self::DrainDeadline | Self::Shutdown)
     }
 
     /// Whether what was sent may not be all there was, so that the other side must see a break and no end.
     pub fn is_cut(self) -> bool {
-        matches!(self, Self::ClientReset | Self::UpstreamReset | Self::DrainDeadline | Self::Stopped)
+        matches!(self, Self::ClientReset | Self::UpstreamReset | Self::DrainDeadline | Self::Shutdown)
     }
 }

@@ -95,7 +95,7 @@ async fn more(worker: &Worker, passage: &mut Passage) -> Result<More, End> {
                 Poll::Ready(Ok(More::Some))
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(End::ClientReset)),
-            Poll::Pending if worker.timers.is_cut() => Poll::Ready(Err(End::Stopped)),
+            Poll::Pending if worker.timers.is_cut() => Poll::Ready(Err(End::Shutdown)),
             Poll::Pending if deadline.poll_passed(cx) => Poll::Ready(Ok(More::Late)),
             Poll::Pending => Poll::Pending,
         }

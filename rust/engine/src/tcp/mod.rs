@@ -219,7 +219,7 @@ async fn pause(worker: &Worker, passage: &Passage, time: Duration) -> Result<(),
     let mut over = pin!(tokio::time::sleep(time));
     let paused = poll_fn(|cx| match over.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(Ok(())),
-        Poll::Pending if worker.timers.is_cut() => Poll::Ready(Err(End::Stopped)),
+        Poll::Pending if worker.timers.is_cut() => Poll::Ready(Err(End::Shutdown)),
         Poll::Pending if passage.stream.poll_broken(cx) => Poll::Ready(Err(End::ClientReset)),
         Poll::Pending => Poll::Pending,
     })
@@ -261,9 +261,14 @@ async fn connect<'a>(
     let mut tried = Tried::NONE;
     loop {
         passage.attempts += 1;
-        let Some(mut attempt) = upstream.attempt(worker.now(), hash, &mut tried) else {
-            return Err(End::Failed(Cause::NoEndpoint));
-        };
+        let mut attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        if attempt.is_none() {
+            // Names may still be looked up.
+            let wait = Wait { deadline: &passage.deadline, client: Some(&passage.stream) };
+            upstream.resolve(worker, wait, target.plan.connect_ms).await;
+            attempt = upstream.attempt(worker.now(), hash, &mut tried);
+        }
+        let Some(mut attempt) = attempt else { return Err(End::Failed(Cause::NoEndpoint)) };
         passage.endpoint = Some(attempt.endpoint.text.clone());
         let wait = Wait { deadline: &passage.deadline, client: Some(&passage.stream) };
         let connected = attempt.connect(worker, wait, target.plan.connect_ms, |ms| ms, true, &first).await;

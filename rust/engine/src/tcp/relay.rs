@@ -54,12 +54,12 @@ pub async fn run(worker: &Worker, passage: &mut Passage, upstream: &mut Stream, 
         if over.is_some() {
             return Poll::Ready(over);
         }
-        if moved || leaving.begins(worker, passage) {
-            leaving.set(worker, passage);
-        }
         if worker.timers.is_cut() {
             let drained = leaving.due.is_some();
-            return Poll::Ready(Some(if drained { End::DrainDeadline } else { End::Stopped }));
+            return Poll::Ready(Some(if drained { End::DrainDeadline } else { End::Shutdown }));
+        }
+        if moved || leaving.begins(worker, passage) {
+            leaving.set(worker, passage);
         }
         if passage.deadline.poll_passed(cx) {
             worker.look_at_clock();
@@ -69,7 +69,7 @@ pub async fn run(worker: &Worker, passage: &mut Passage, upstream: &mut Stream, 
         Poll::Pending
     })
     .await
-    .unwrap_or(End::Stopped);
+    .unwrap_or(End::Shutdown);
     passage.bytes = (up.bytes, down.bytes);
     match end {
         // Each side that has got all there was for it sees an end and no break, whatever happened behind it.
