@@ -126,7 +126,8 @@ def test_a_service_from_install_to_purge(suite: str, begin: Boot) -> None:
     assert machine.get(80, "/which")[1] == b"second"
 
     machine.right("systemctl stop tidegate")
-    assert machine.right("systemctl show -p Result --value tidegate").strip() == "success"
+    told = machine.right("systemctl show -p Result --value tidegate").strip()
+    assert told == "success", machine.right("journalctl -u tidegate -n 30 --no-pager")
     machine.right("systemctl start tidegate")
     assert machine.get(80, "/which")[1] == b"second"
 
@@ -266,7 +267,8 @@ def test_an_upgrade_under_load_fails_nobody(begin: Boot, dist: Path) -> None:
     assert machine.get(80, "/which") == (200, b"first")
     machine.right("systemctl reload tidegate")
     machine.right("systemctl stop tidegate")
-    assert machine.right("systemctl show -p Result --value tidegate").strip() == "success"
+    told = machine.right("systemctl show -p Result --value tidegate").strip()
+    assert told == "success", machine.right("journalctl -u tidegate -n 30 --no-pager")
 
 
 def test_an_older_configuration_is_refused_with_its_place_and_the_old_process_stays(begin: Boot, dist: Path) -> None:

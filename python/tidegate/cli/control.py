@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from tidegate.state import running
 if TYPE_CHECKING:
     from tidegate.state import Running
 
+LAST_S = 5.0  # what a process may take to end that has let everything go
 UPGRADE_S = 60.0  # longer than an upgrade may take
 RATE_OVER_S = 0.5  # between two looks of `status`, from which rates are made
 
@@ -72,6 +74,7 @@ def status(options: argparse.Namespace) -> int:
 def stop(options: argparse.Namespace) -> int:
     """Waits until the process has ended."""
     process = find(options)
+    ended = _handle(process.pid)
     answer = ask(process.control, "POST", "/stop?now" if options.now else "/stop")
     if answer.status != 200:
         sys.stderr.write(f"{answer.detail}\n")
@@ -82,8 +85,19 @@ def stop(options: argparse.Namespace) -> int:
             sys.stderr.write(f"process {process.pid} is draining still\n")
             return 1
         time.sleep(0.02)
+    if ended is not None:  # a supervisor's signal would find it without its handlers now
+        select.select([ended], [], [], LAST_S)
+        os.close(ended)
     out(f"stopped {process.pid}")
     return 0
+
+
+def _handle(pid: int) -> int | None:
+    """A descriptor that can be read when the process has ended; None where it can't be had."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def healthcheck(options: argparse.Namespace) -> int:
