@@ -58,7 +58,8 @@ impl Sessions {
 
     /// The right to open a connection; `None` while somebody else does.
     pub fn begin(&self) -> Option<Opening<'_>> {
-        (!self.opening.replace(true)).then_some(Opening(self))
+        // Made only where it is given: dropping one says that the opening is over.
+        (!self.opening.replace(true)).then(|| Opening(self))
     }
 
     /// Until somebody has opened a connection, or has failed to.
