@@ -141,6 +141,8 @@ fn an_upstream_without_an_endpoint_is_unavailable() {
     play(plan, async |play| {
         let client = play.client().await;
         client.sends(GET).await;
+        // The name's first answer is waited for, but no longer than a connection may take.
+        play.passes(Duration::from_secs(6)).await;
         client.got_problem(503, "no_endpoint").await;
     });
 }
