@@ -211,8 +211,6 @@ def _action(whole: plan.Plan, route: plan.Route) -> list[str]:
             return ["redirect to the same over TLS" + (f" at port {port}" if port != 443 else "")]
         case plan.Respond(status=status, content_type=kind):
             return [f"respond {status}" + (f", {kind}" if kind else "")]
-        case plan.Https():
-            return ["redirect to https"]
         case plan.Builtin(name=name):
             return [f"the engine's {name}"]
         case plan.AiRoute(guards=guards):
